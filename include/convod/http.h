@@ -1,0 +1,90 @@
+/**
+ * @file http.h  HTTP client of one worker (libcurl multi on the loop)
+ *
+ * HTTP/1.1 with keep-alive, or HTTP/2 by ALPN over TLS; never clear-text
+ * HTTP/2. Certificates are verified. Proxy variables of the environment are
+ * ignored. Only http and https.
+ *
+ * Thread: loop.
+ */
+#ifndef CONVOD_HTTP_H
+#define CONVOD_HTTP_H
+
+#include <convod/loop.h>
+
+CV_BEGIN_DECLS
+
+struct http_client;
+struct http_req;
+
+enum {
+	HTTP_CONNECT_MS = 5000,
+	HTTP_URL_MAX = 4096,
+	HTTP_REDIRECTS_MAX = 3,
+};
+
+CV_NODISCARD int http_client_alloc(struct http_client **cp, struct loop *l);
+
+/**
+ * May this URL be fetched? Asked for the first URL and for every redirect,
+ * before anything is sent.
+ */
+typedef bool(http_allow_h)(const char *url, void *arg);
+
+struct http_param {
+	const char *method;         /* "GET", "POST", "PUT"; NULL: GET   */
+	const char *url;            /* copied */
+	const char *const *headerv; /* "Name: value", NULL-ended, copied */
+	const void *body;           /* copied, NULL: none */
+	size_t bodyc;
+	uint32_t timeout_ms;  /* for the whole, 0: no limit */
+	uint32_t idle_ms;     /* without a byte, 0: no limit */
+	size_t body_max;      /* bytes of the answer's body; more is
+				     * EOVERFLOW */
+	bool redirects;       /* follow them, HTTP_REDIRECTS_MAX at most */
+	http_allow_h *allowh; /* NULL: all */
+};
+
+struct http_resp {
+	int status;               /* of the final answer */
+	const char *content_type; /* "" if none */
+	uint32_t retry_after_s;   /* 0 if none */
+	const char *body;         /* whole body with a zero behind, if no
+				     * body handler was given */
+	size_t bodyc;
+	uint64_t first_byte_us; /* from request to first byte of body */
+	uint64_t total_us;
+};
+
+/** A piece of the body, final answer's only, with its status */
+typedef void(http_body_h)(int status, const uint8_t *p, size_t n, void *arg);
+
+/**
+ * The end, exactly once unless the request is dropped before
+ *
+ * @param err 0 whatever the status was; else ECONNREFUSED, ETIMEDOUT,
+ *            ECONNRESET, EHOSTUNREACH (name or route), EPROTO (TLS, HTTP),
+ *            EOVERFLOW, EACCES (allowh said no), ENOMEM
+ */
+typedef void(http_done_h)(int err, const struct http_resp *resp, void *arg);
+
+/**
+ * Start a request. No handler is called from inside. mem_deref() of the
+ * request cancels it; no handler is called after.
+ *
+ * @param bodyh Gets the body in pieces; NULL: it is gathered in resp->body
+ */
+CV_NODISCARD int http_request(struct http_req **rp, struct http_client *c,
+			      const struct http_param *prm, http_body_h *bodyh,
+			      http_done_h *doneh, void *arg);
+
+/** Origin (scheme://host:port, lower case, port always there) of a URL */
+CV_NODISCARD int url_origin(char *dst, size_t size, const char *url);
+
+/** Resolve a reference against a base as RFC 3986 section 5, verbatim: nothing
+ * is decoded or encoded. EBADMSG: not http(s) */
+CV_NODISCARD int url_resolve(char **dst, const char *base, const char *ref);
+
+CV_END_DECLS
+
+#endif

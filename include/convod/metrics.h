@@ -1,0 +1,104 @@
+/**
+ * @file metrics.h  Counters, gauges and latencies of the process
+ *
+ * Each is one line of the tables below, and a member of an enum. A thread adds
+ * to a block of its own without lock or locked instruction; whoever prints
+ * sums the blocks. Names follow `convod_<noun>_<unit>[_total]`.
+ */
+#ifndef CONVOD_METRICS_H
+#define CONVOD_METRICS_H
+
+#include <convod/defs.h>
+
+CV_BEGIN_DECLS
+
+/* clang-format off */
+/* id, name, help. Every call, frame or message that is refused, dropped or
+ * ignored has a line here. */
+#define METRICS_COUNTERS(X) \
+	X(CALLS, "calls_total", "calls that sent start") \
+	X(CALLS_REFUSED, "calls_refused_total", "upgrades answered 503, CALLS_MAX reached") \
+	X(SIGNATURES_REFUSED, "signatures_refused_total", "upgrades answered 403") \
+	X(HTTP_REFUSED, "http_refused_total", "request heads or bodies that were refused") \
+	X(FRAMES_IN, "frames_in_total", "media messages received") \
+	X(FRAMES_ODD, "frames_slow_scan_total", "media messages that needed the full JSON parser") \
+	X(SAMPLES_DROPPED, "samples_dropped_total", "caller samples that the ring had no room for") \
+	X(MESSAGES_OUT, "messages_out_total", "messages sent to carriers") \
+	X(BAD_MESSAGES, "bad_messages_total", "carrier messages that could not be parsed") \
+	X(IGNORED_MESSAGES, "ignored_messages_total", "carrier messages out of place") \
+	X(CLOSED_PROTOCOL, "closed_protocol_total", "calls closed because the carrier broke the rules") \
+	X(CLOSED_FLOOD, "closed_flood_total", "calls closed for audio faster than real time") \
+	X(CLOSED_STUCK, "closed_stuck_total", "calls closed because the carrier stopped reading") \
+	X(ASR_STREAMS, "asr_streams_total", "recogniser streams opened") \
+	X(ASR_BROKEN, "asr_streams_broken_total", "recogniser streams that broke") \
+	X(ASR_REPLAYED, "asr_samples_replayed_total", "samples sent again after a stream broke") \
+	X(ASR_LOST, "asr_samples_lost_total", "samples that could not be sent again") \
+	X(ASR_FINALS, "asr_finals_total", "final results with text") \
+	X(ASR_FAILED, "asr_failed_total", "recognisers given up for a call") \
+	X(ASR_REJECTED, "asr_rejected_total", "utterances that the grammar does not have") \
+	X(TURNS, "turns_total", "turns sent to the dialog manager") \
+	X(TURNS_FAILED, "turns_failed_total", "turns that failed or timed out") \
+	X(AUDIO_FETCHED, "audio_fetched_total", "reply audio fetched and decoded") \
+	X(AUDIO_FAILED, "audio_failed_total", "reply audio that could not be fetched or decoded") \
+	X(AUDIO_REFUSED, "audio_refused_total", "reply audio from an origin that is not allowed") \
+	X(TTS_REQUESTS, "tts_requests_total", "texts given to the voice") \
+	X(TTS_FAILED, "tts_failed_total", "texts that the voice failed on") \
+	X(APOLOGIES, "apologies_total", "apologies spoken") \
+	X(BARGE_INS, "barge_ins_total", "answers that the caller interrupted") \
+	X(UNDERRUNS, "playout_underruns_total", "answers that ran dry while still arriving") \
+	X(JOBS_REFUSED, "jobs_refused_total", "jobs refused by a full engine queue") \
+	X(LOG_DROPPED, "log_lines_dropped_total", "log lines dropped by a full queue") \
+	X(LOOP_SLOW, "loop_slow_turns_total", "loop turns of more than 100 ms")
+
+#define METRICS_GAUGES(X) \
+	X(CALLS_UP, "calls", "calls up now") \
+	X(SOCKETS_UP, "sockets", "carrier sockets open now") \
+	X(ASR_CONNECTIONS, "asr_connections", "connections to recognisers")
+
+/* Microseconds inside, seconds when printed */
+#define METRICS_LATENCIES(X) \
+	X(FRAME_TO_ASR, "frame_to_asr_seconds", "oldest frame of a block received to block written") \
+	X(TURN_TO_REQUEST, "turn_to_request_seconds", "turn decided to request written") \
+	X(DIALOG, "dialog_seconds", "request to reply of the dialog manager") \
+	X(AUDIO_FIRST, "audio_first_seconds", "audio requested to first sample") \
+	X(ANSWER, "answer_seconds", "end of the caller's speech to first audible frame of the answer") \
+	X(LOOP_TURN, "loop_turn_seconds", "work done in one turn of a loop")
+/* clang-format on */
+
+#define METRICS_ENUM(id, name, help) M_##id,
+enum metrics_counter { METRICS_COUNTERS(METRICS_ENUM) M_COUNTERS };
+enum metrics_gauge { METRICS_GAUGES(METRICS_ENUM) M_GAUGES };
+enum metrics_latency { METRICS_LATENCIES(METRICS_ENUM) M_LATENCIES };
+#undef METRICS_ENUM
+
+/**
+ * Give the calling thread a block of its own; without it a thread counts in
+ * a shared block with atomic additions. Blocks are never freed: what a thread
+ * counted stays counted.
+ */
+int metrics_thread_init(void);
+
+void metrics_add(enum metrics_counter c, uint64_t n);
+void metrics_gauge(enum metrics_gauge g, int64_t delta);
+void metrics_latency(enum metrics_latency l, uint64_t us);
+
+static inline void metrics_inc(enum metrics_counter c)
+{
+	metrics_add(c, 1);
+}
+
+/** Sum over all threads */
+uint64_t metrics_counter(enum metrics_counter c);
+int64_t metrics_gauge_value(enum metrics_gauge g);
+uint64_t metrics_quantile_us(enum metrics_latency l, double q);
+
+/**
+ * Print all in Prometheus' text format 0.0.4
+ *
+ * @param textp Set to a new string; release with mem_deref()
+ */
+CV_NODISCARD int metrics_print(char **textp);
+
+CV_END_DECLS
+
+#endif

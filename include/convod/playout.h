@@ -1,0 +1,93 @@
+/**
+ * @file playout.h  Sends clips to the carrier on time, and knows what was heard
+ *
+ * Pure: the time is an argument, messages go out through a vtable. Audio is
+ * sent on absolute deadlines, at most lead_ms ahead of real time, in whole
+ * 20 ms frames, several to a message. After each utterance a mark is sent; a
+ * ledger of the marks and of what was sent when tells what the caller has
+ * heard.
+ *
+ * Utterances are played in the order queued. A clip may still be arriving;
+ * where it runs dry playout waits (an under-run, counted) and goes on with a
+ * clean start.
+ *
+ * Mark names are "u<utterance>g<generation>"; the generation grows with each
+ * playout_clear(), so that marks which a clear sent back never count as heard.
+ */
+#ifndef CONVOD_PLAYOUT_H
+#define CONVOD_PLAYOUT_H
+
+#include <convod/clip.h>
+
+CV_BEGIN_DECLS
+
+enum {
+	PLAYOUT_LEAD_MS = 300,
+	PLAYOUT_MESSAGE_MS = 120, /* audio in one message, 60 at the start */
+	PLAYOUT_QUEUE_MAX = 64,   /* utterances waiting                    */
+	PLAYOUT_MARK_MAX = 32,    /* bytes of a mark's name                */
+	PLAYOUT_MARKS_MAX = 64,   /* outstanding; the oldest is given up   */
+};
+
+/** How playout talks to the carrier; all called from playout_tick/_clear */
+struct playout_ops {
+	/** Send audio, n a multiple of FRAME_SAMPLES.
+	 * @return 0; EAGAIN if the carrier does not read: nothing was sent,
+	 *         playout pauses and tries again; else playout stops */
+	int (*media)(const uint8_t *ulawv, size_t n, void *arg);
+	int (*mark)(const char *name, void *arg);
+	int (*clear)(void *arg);
+
+	/** The first audio of an utterance was sent */
+	void (*started)(uint32_t utterance, uint64_t now_ms, void *arg);
+	/** All of it has been heard (its mark came back, or its time is over
+	 * by PLAYOUT_MARK_GRACE_MS and no mark came); or not all: cleared */
+	void (*finished)(uint32_t utterance, bool heard, void *arg);
+};
+
+enum { PLAYOUT_MARK_GRACE_MS = 2000 };
+
+struct playout;
+
+CV_NODISCARD int playout_alloc(struct playout **pp,
+			       const struct playout_ops *ops, uint32_t lead_ms,
+			       void *arg);
+
+/**
+ * Queue a clip; a reference is kept until it is played
+ *
+ * @param utterance Number that the caller of this function chose; grows
+ *
+ * @return 0; ENOBUFS beyond PLAYOUT_QUEUE_MAX
+ */
+CV_NODISCARD int playout_queue(struct playout *p, struct clip *c,
+			       uint32_t utterance);
+
+/**
+ * Send what is due
+ *
+ * @return time of the next call [ms], UINT64_MAX when there is nothing to do
+ *         until something is queued, a clip grows or a mark comes
+ */
+uint64_t playout_tick(struct playout *p, uint64_t now_ms);
+
+/**
+ * Stop at once: the queue is dropped, `clear` is sent if anything may still be
+ * in the carrier's buffer, outstanding marks are void, finished() is called
+ * with heard = false for every utterance not fully heard
+ */
+void playout_clear(struct playout *p, uint64_t now_ms);
+
+/** A mark came back from the carrier */
+void playout_mark(struct playout *p, const char *name, uint64_t now_ms);
+
+/** Milliseconds of an utterance that the caller has heard by now */
+uint32_t playout_heard_ms(const struct playout *p, uint32_t utterance,
+			  uint64_t now_ms);
+
+/** Is anything queued, being sent or still in the carrier's buffer? */
+bool playout_is_busy(const struct playout *p, uint64_t now_ms);
+
+CV_END_DECLS
+
+#endif

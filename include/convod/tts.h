@@ -1,0 +1,72 @@
+/**
+ * @file tts.h  Voices, and audio fetched by URL: both fill a clip
+ *
+ * Thread: loop. A request owns a reference to its clip; mem_deref() of the
+ * request cancels it, the clip is then left as it is, not ended.
+ */
+#ifndef CONVOD_TTS_H
+#define CONVOD_TTS_H
+
+#include <convod/clip.h>
+#include <convod/net.h>
+
+CV_BEGIN_DECLS
+
+struct tts; /* a voice set up, one per worker; embedded by backends */
+
+struct tts_param {
+	const char *url;
+	const char *voice; /* "" is the backend's default */
+	const char *language;
+};
+
+struct tts_backend {
+	const char *name;
+	const char *schemev[4];
+
+	int (*alloc)(struct tts **tp, const struct tts_param *prm,
+		     const struct net *net);
+	/**
+	 * Speak a text into a clip, sentence by sentence, so that the first
+	 * can be heard while the next is made. clip_end() comes always, later,
+	 * unless the request is dropped.
+	 *
+	 * @param rp Request; mem_deref() cancels
+	 */
+	int (*speak)(void **rp, struct tts *t, const char *text,
+		     struct clip *clip);
+};
+
+struct tts {
+	const struct tts_backend *be;
+};
+
+extern const struct tts_backend tts_flite;
+
+CV_NODISCARD int tts_alloc(struct tts **tp, const struct tts_param *prm,
+			   const struct net *net);
+const char *tts_schemes(void);
+
+/* -------------------------------------------------- audio by its URL */
+
+struct fetch_param {
+	const char *url;
+	const char *origin;  /* of the dialog manager: allowed            */
+	const char *hosts;   /* further hosts allowed, blank or comma
+				* separated (AUDIO_HOSTS), or NULL          */
+	uint32_t timeout_ms; /* until the first sample, and without bytes */
+	uint32_t max_ms;     /* AUDIO_MAX_SECONDS                         */
+	const char *call_id; /* for logs                                  */
+};
+
+/**
+ * Fetch audio and decode it off the loop into a clip as it arrives. The clip
+ * ends with 0; EACCES: origin not allowed; EBADMSG: not audio; EREMOTEIO: error
+ * status; or an error of http_done_h or decoder_push().
+ */
+CV_NODISCARD int fetch_audio(void **rp, const struct net *net,
+			     const struct fetch_param *prm, struct clip *clip);
+
+CV_END_DECLS
+
+#endif

@@ -1,0 +1,99 @@
+#include <convod/log.h>
+#include <convod/str.h>
+#include "test.h"
+
+static void test_url_mask_hides_secrets(void **state)
+{
+	static const struct {
+		const char *url, *want;
+	} rowv[] = {
+		{"grpc://host:50051", "grpc://host:50051"},
+		{"http://u:p@host/x", "http://***@host/x"},
+		{"http://u:p@w@host/x", "http://***@host/x"},
+		{"http://host/a@b", "http://host/a@b"},
+		{"http://h/x?token=abc&rate=8000",
+		 "http://h/x?token=***&rate=8000"},
+		{"http://h/x?API_KEY=abc", "http://h/x?API_KEY=***"},
+		{"http://h/x?key", "http://h/x?key"},
+		{"", ""},
+	};
+	char buf[128];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rowv); i++)
+		assert_string_equal(url_mask(buf, sizeof(buf), rowv[i].url),
+				    rowv[i].want);
+}
+
+static void test_utf8(void **state)
+{
+	static const struct {
+		const char *s;
+		bool valid;
+	} rowv[] = {
+		{"", true},
+		{"abc", true},
+		{"\xc3\xa1", true},
+		{"\xe2\x82\xac", true},
+		{"\xf0\x9f\x98\x80", true},
+		{"\xf4\x8f\xbf\xbf", true},
+		{"\xc0\xaf", false}, /* overlong */
+		{"\xe0\x80\xaf", false},
+		{"\xf0\x80\x80\xaf", false},
+		{"\xed\xa0\x80", false},     /* surrogate */
+		{"\xf4\x90\x80\x80", false}, /* above U+10FFFF */
+		{"\x80", false},
+		{"\xc3", false},
+		{"\xe2\x82", false},
+		{"\xff", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rowv); i++)
+		assert_int_equal(utf8_is_valid(rowv[i].s, strlen(rowv[i].s)),
+				 rowv[i].valid);
+}
+
+static void test_log_escape(void **state)
+{
+	struct log_buf b;
+	char longer[1200];
+
+	(void)state;
+	assert_string_equal(log_escape(&b, "a\"b\\c\n"), "a\\\"b\\\\c\\u000a");
+
+	/* cut at 505 bytes, in the middle of a two-byte character */
+	for (size_t i = 0; i + 2 < sizeof(longer); i += 2)
+		memcpy(longer + i, "\xc3\xa1", 3);
+	log_escape(&b, longer);
+	assert_true(utf8_is_valid(b.s, strlen(b.s)));
+	assert_in_range(strlen(b.s), 500, 511);
+}
+
+static void test_printf_dup(void **state)
+{
+	char *s = NULL;
+
+	(void)state;
+	assert_int_equal(str_printf(&s, "%d-%s", 7, "x"), 0);
+	assert_string_equal(s, "7-x");
+	mem_deref(s);
+	assert_int_equal(str_ndup(&s, "abcdef", 3), 0);
+	assert_string_equal(s, "abc");
+	mem_deref(s);
+	assert_true(str_eq_secret("abc", "abc"));
+	assert_false(str_eq_secret("abc", "abd"));
+	assert_false(str_eq_secret("abc", "abcd"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_url_mask_hides_secrets),
+		cmocka_unit_test(test_utf8),
+		cmocka_unit_test(test_log_escape),
+		cmocka_unit_test(test_printf_dup),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
