@@ -31,7 +31,8 @@ CV_NODISCARD int clip_alloc(struct clip **cp, size_t max);
 /** Create an ended clip with a copy of the samples */
 CV_NODISCARD int clip_from(struct clip **cp, const uint8_t *ulawv, size_t n);
 
-/** Append while arriving; watchers are told. ESHUTDOWN after the end. */
+/** Append while arriving; watchers are told. ESHUTDOWN after the end; ENOMEM:
+ * nothing was appended; EOVERFLOW: what fitted was, and the clip has ended. */
 CV_NODISCARD int clip_append(struct clip *c, const uint8_t *ulawv, size_t n);
 
 /**
@@ -51,7 +52,8 @@ size_t clip_len(const struct clip *c);
 const uint8_t *clip_data(const struct clip *c);
 
 /** Watch; to stop: list_unlink(&w->le). The handler may unlink any watch of
- * this clip and drop its references to it. */
+ * this clip and drop its references to it. After the end there is nothing to
+ * watch: the watches are taken off, further ones are not put on. */
 void clip_watch(struct clip *c, struct clip_watch *w);
 
 CV_END_DECLS
