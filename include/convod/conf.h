@@ -1,0 +1,112 @@
+/**
+ * @file conf.h  Settings: one table, from which everything about them comes
+ *
+ * A setting has one name. `asr.replay_ms` is ASR_REPLAY_MS in the environment.
+ * Values come, in this order, the later over the earlier: the default, `.env`,
+ * `.env.local`, the environment of the process. A wrong value is refused with
+ * the name of the setting and where it stood.
+ *
+ * Thread: filled at start, read-only afterwards, then any.
+ */
+#ifndef CONVOD_CONF_H
+#define CONVOD_CONF_H
+
+#include <stdio.h>
+#include <convod/defs.h>
+
+CV_BEGIN_DECLS
+
+enum { CONF_ERR_MAX = 512 };
+
+/** The effective settings. Strings are never NULL; "" is "not set". */
+struct conf {
+	char *host;
+	uint32_t port;
+	char *tls_cert;
+	char *tls_key;
+	char *admin_host;
+	uint32_t admin_port;
+	char *public_url;
+
+	char *asr_url;
+	char *asr_ca_file;
+	uint32_t asr_replay_ms;
+	char *masdif_url;
+	char *dialog_url;
+	uint32_t dialog_timeout_ms;
+	char *tts_url;
+	char *tts_voice;
+	char *language;
+
+	char *audio_hosts;
+	uint32_t audio_timeout_ms;
+	uint32_t audio_max_seconds;
+	char *apology_file;
+
+	uint32_t turn_join_ms;
+	uint32_t playout_lead_ms;
+	uint32_t silence_limit_ms;
+
+	char *twilio_account_sid;
+	char *twilio_auth_token;
+
+	uint32_t workers;
+	uint32_t calls_max;
+	uint32_t call_max_seconds;
+	uint32_t drain_seconds;
+
+	char *log_level;
+	char *log_format;
+	bool log_transcripts;
+};
+
+/** Looks up an environment variable; getenv() outside of tests */
+typedef const char *(conf_getenv_h)(const char *name, void *arg);
+
+/**
+ * Read the settings
+ *
+ * @param cp      Released with mem_deref(), which wipes the secrets
+ * @param dir     Folder of `.env` and `.env.local`; NULL: don't read them
+ * @param getenvh NULL: getenv()
+ * @param errbuf  CONF_ERR_MAX bytes; on error says what is wrong, and where
+ *
+ * @return 0; EINVAL: a wrong value or file; ENOMEM
+ */
+CV_NODISCARD int conf_load(struct conf **cp, const char *dir,
+			   conf_getenv_h *getenvh, void *arg, char *errbuf);
+
+/** Effective settings, a line each, secrets masked */
+void conf_log(const struct conf *c);
+
+/** The table for --help */
+void conf_print_help(FILE *f);
+
+/** The table as a sample `.env` file */
+void conf_print_sample(FILE *f);
+
+/** The table in Markdown, for the README */
+void conf_print_markdown(FILE *f);
+
+/** The table in roff, for convod(8) */
+void conf_print_man(FILE *f);
+
+/** Called for each variable of an env file, in order; non-zero stops */
+typedef int(conf_var_h)(const char *name, const char *value, unsigned line,
+			void *arg);
+
+/**
+ * Parse the text of an env file: `NAME=value`, optional `export`, single or
+ * double quotes (\n \t \" \\ in double ones), comments, blank lines. Nothing
+ * is executed or expanded.
+ *
+ * @param badline Set to the line that can't be understood
+ *
+ * @return 0; EBADMSG; ENOMEM; or what the handler returned
+ */
+CV_NODISCARD int conf_parse_env(const char *text, size_t len, conf_var_h *h,
+				void *arg, unsigned *badline);
+
+CV_END_DECLS
+
+#endif

@@ -1,0 +1,637 @@
+/**
+ * @file conf.c  The table of settings, and all that comes from it
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <convod/conf.h>
+#include <convod/log.h>
+#include <convod/mem.h>
+#include <convod/str.h>
+
+enum { ENV_FILE_MAX = 1 << 20, NAME_MAX_BYTES = 64, WHY_MAX = 160 };
+
+enum item_type { T_STR, T_SECRET, T_URL, T_U32, T_BOOL };
+
+struct item {
+	const char *name;  /* dotted, lower case */
+	const char *alias; /* older name in the environment, or NULL */
+	enum item_type type;
+	size_t offset;
+	const char *def;
+	uint32_t min, max;   /* T_U32 */
+	const char *choices; /* T_STR: blank separated, or NULL */
+	const char *unit;
+	const char *help;
+};
+
+#define STR(nm, field, df, hlp)                                      \
+	{                                                            \
+		.name = (nm), .type = T_STR,                         \
+		.offset = offsetof(struct conf, field), .def = (df), \
+		.help = (hlp)                                        \
+	}
+#define CHOICE(nm, field, df, ch, hlp)                               \
+	{                                                            \
+		.name = (nm), .type = T_STR,                         \
+		.offset = offsetof(struct conf, field), .def = (df), \
+		.choices = (ch), .help = (hlp)                       \
+	}
+#define SECRET(nm, al, field, hlp)                                 \
+	{                                                          \
+		.name = (nm), .alias = (al), .type = T_SECRET,     \
+		.offset = offsetof(struct conf, field), .def = "", \
+		.help = (hlp)                                      \
+	}
+#define URL(nm, field, hlp)                                        \
+	{                                                          \
+		.name = (nm), .type = T_URL,                       \
+		.offset = offsetof(struct conf, field), .def = "", \
+		.help = (hlp)                                      \
+	}
+#define U32(nm, field, df, lo, hi, un, hlp)                           \
+	{                                                             \
+		.name = (nm), .type = T_U32,                          \
+		.offset = offsetof(struct conf, field), .def = (df),  \
+		.min = (lo), .max = (hi), .unit = (un), .help = (hlp) \
+	}
+#define BOOL(nm, field, df, hlp)                                     \
+	{                                                            \
+		.name = (nm), .type = T_BOOL,                        \
+		.offset = offsetof(struct conf, field), .def = (df), \
+		.help = (hlp)                                        \
+	}
+
+/* clang-format off */
+static const struct item itemv[] = {
+	U32("port", port, "9001", 0, 65535, NULL,
+	    "where carriers connect: /convo; 0 is any free port"),
+	STR("host", host, "127.0.0.1",
+	    "address that PORT is bound to; 0.0.0.0 in the image"),
+	STR("tls.cert", tls_cert, "",
+	    "certificate chain (PEM): PORT then speaks TLS (wss)"),
+	STR("tls.key", tls_key, "", "private key of it (PEM)"),
+	U32("admin.port", admin_port, "9002", 0, 65535, NULL,
+	    "/metrics, /readyz, /healthz; 0 is any free port"),
+	STR("admin.host", admin_host, "127.0.0.1",
+	    "address that ADMIN_PORT is bound to"),
+	URL("public_url", public_url,
+	    "how the carrier sees us, https://bot.example.com: signatures are "
+	    "checked against it"),
+
+	URL("asr.server_url", asr_url,
+	    "recogniser: grpc://host:port or grpcs:// (Axy); pocketsphinx: is "
+	    "embedded and the default"),
+	STR("asr.ca_file", asr_ca_file, "",
+	    "further certificates (PEM) to trust for it"),
+	U32("asr.replay_ms", asr_replay_ms, "4000", 0, 30000, "ms",
+	    "how much audio is kept to be sent again when the recogniser's "
+	    "stream breaks"),
+	URL("masdif.server_url", masdif_url,
+	    "dialog manager Masdif, http(s)://host:port"),
+	URL("dialog.url", dialog_url,
+	    "dialog manager: masdif+http(s)://host:port, demo:, echo:; unset: "
+	    "MASDIF_SERVER_URL, else demo:"),
+	U32("dialog.timeout_ms", dialog_timeout_ms, "15000", 500, 120000, "ms",
+	    "how long a turn may take before it has failed"),
+	URL("tts.url", tts_url,
+	    "voice for texts that come without audio: flite: is embedded; "
+	    "unset: flite: for English, else none"),
+	STR("tts.voice", tts_voice, "", "voice to ask for"),
+	STR("language", language, "",
+	    "BCP-47 tag for recogniser, dialog manager and voice; unset: is-IS "
+	    "with MASDIF_SERVER_URL, else en-US"),
+
+	STR("audio_hosts", audio_hosts, "",
+	    "hosts that reply audio may be fetched from besides the dialog "
+	    "manager's own"),
+	U32("audio.timeout_ms", audio_timeout_ms, "5000", 500, 60000, "ms",
+	    "how long reply audio may take to begin, or pause"),
+	U32("audio_max_seconds", audio_max_seconds, "120", 1, 3600, "s",
+	    "longest reply audio; the rest is cut"),
+	STR("apology_file", apology_file, "",
+	    "audio file spoken when something behind the call fails; unset: an "
+	    "embedded sentence"),
+
+	U32("turn.join_ms", turn_join_ms, "0", 0, 10000, "ms",
+	    "finals that follow one another so closely make one turn"),
+	U32("playout.lead_ms", playout_lead_ms, "300", 60, 5000, "ms",
+	    "audio sent ahead of real time, at most"),
+	U32("silence.limit_ms", silence_limit_ms, "6000", 1000, 60000, "ms",
+	    "longest silence while an answer is pending; then the caller is "
+	    "asked to wait"),
+
+	{.name = "twilio.account_sid", .alias = "ACCOUNT_SID", .type = T_STR,
+	 .offset = offsetof(struct conf, twilio_account_sid), .def = "",
+	 .help = "only calls of this account are taken"},
+	SECRET("twilio.auth_token", "AUTH_TOKEN", twilio_auth_token,
+	       "checks the signature of every upgrade; unset: anybody can "
+	       "connect"),
+
+	U32("workers", workers, "0", 0, 256, NULL,
+	    "threads that serve calls; 0 is one a core"),
+	U32("calls_max", calls_max, "0", 0, 1000000, NULL,
+	    "calls at once, one more is answered 503; 0 is what the "
+	    "descriptor limit allows"),
+	U32("call_max_seconds", call_max_seconds, "3600", 10, 86400, "s",
+	    "longest call"),
+	U32("drain_seconds", drain_seconds, "600", 0, 86400, "s",
+	    "how long calls may go on after SIGTERM"),
+
+	CHOICE("log_level", log_level, "info", "debug info warn error",
+	       "least level that is logged"),
+	CHOICE("log_format", log_format, "text", "text json", "form of a line"),
+	BOOL("log_transcripts", log_transcripts, "false",
+	     "log what callers and bots say"),
+};
+/* clang-format on */
+
+static void *field(const struct conf *c, const struct item *it)
+{
+	return (char *)(uintptr_t)c + it->offset;
+}
+
+static char **strfield(const struct conf *c, const struct item *it)
+{
+	return field(c, it);
+}
+
+static bool is_string(const struct item *it)
+{
+	return it->type == T_STR || it->type == T_SECRET || it->type == T_URL;
+}
+
+static void destructor(void *arg)
+{
+	struct conf *c = arg;
+
+	for (size_t i = 0; i < ARRAY_SIZE(itemv); i++) {
+		char **sp;
+
+		if (!is_string(&itemv[i]))
+			continue;
+
+		sp = strfield(c, &itemv[i]);
+		if (*sp && itemv[i].type == T_SECRET)
+			mem_wipe(*sp, strlen(*sp));
+		*sp = mem_deref(*sp);
+	}
+}
+
+/* turn.join_ms is TURN_JOIN_MS */
+static void env_name(char *dst, const struct item *it)
+{
+	const char *s = it->name;
+
+	while (*s) {
+		*dst++ = *s == '.' ? '_' : (char)toupper((unsigned char)*s);
+		++s;
+	}
+	*dst = '\0';
+}
+
+static const struct item *find(const char *envname)
+{
+	char name[NAME_MAX_BYTES];
+
+	for (size_t i = 0; i < ARRAY_SIZE(itemv); i++) {
+		env_name(name, &itemv[i]);
+		if (!strcmp(name, envname) || str_eq(itemv[i].alias, envname))
+			return &itemv[i];
+	}
+
+	return NULL;
+}
+
+/* ------------------------------------------------------- one value */
+
+static bool is_choice(const char *choices, const char *value)
+{
+	size_t n = strlen(value);
+
+	for (const char *p = choices; *p;) {
+		size_t m = strcspn(p, " ");
+
+		if (m == n && !memcmp(p, value, n))
+			return true;
+		p += m;
+		p += strspn(p, " ");
+	}
+
+	return false;
+}
+
+static bool is_url(const char *s)
+{
+	size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789+.-");
+
+	return !*s || (n && s[n] == ':' && !strpbrk(s, " \t\r\n\"<>"));
+}
+
+static int set_string(struct conf *c, const struct item *it, const char *value,
+		      char *why)
+{
+	char **sp = strfield(c, it);
+	char *copy;
+
+	if (it->choices && !is_choice(it->choices, value)) {
+		(void)snprintf(why, WHY_MAX, "is one of: %s", it->choices);
+		return EINVAL;
+	}
+	if (it->type == T_URL && !is_url(value)) {
+		str_copy(why, WHY_MAX, "is a URL, scheme://host…");
+		return EINVAL;
+	}
+	if (!utf8_is_valid(value, strlen(value))) {
+		str_copy(why, WHY_MAX, "is not UTF-8");
+		return EINVAL;
+	}
+
+	if (str_dup(&copy, value))
+		return ENOMEM;
+
+	mem_deref(*sp);
+	*sp = copy;
+
+	return 0;
+}
+
+static int set_u32(struct conf *c, const struct item *it, const char *value,
+		   char *why)
+{
+	uint32_t *u = field(c, it);
+	unsigned long v;
+	char *end;
+
+	errno = 0;
+	v = strtoul(value, &end, 10);
+	if (!isdigit((unsigned char)value[0]) || *end || errno ||
+	    v < it->min || v > it->max) {
+		(void)snprintf(why, WHY_MAX,
+			       "is a whole number from %u to %u%s%s", it->min,
+			       it->max, it->unit ? " " : "",
+			       it->unit ? it->unit : "");
+		return EINVAL;
+	}
+
+	*u = (uint32_t)v;
+	return 0;
+}
+
+static int set_bool(struct conf *c, const struct item *it, const char *value,
+		    char *why)
+{
+	bool *b = field(c, it);
+
+	if (is_choice("true yes on 1", value)) {
+		*b = true;
+	} else if (is_choice("false no off 0", value)) {
+		*b = false;
+	} else {
+		str_copy(why, WHY_MAX, "is true or false");
+		return EINVAL;
+	}
+
+	return 0;
+}
+
+static int set_item(struct conf *c, const struct item *it, const char *value,
+		    char *why)
+{
+	switch (it->type) {
+	case T_U32:
+		return set_u32(c, it, value, why);
+	case T_BOOL:
+		return set_bool(c, it, value, why);
+	default:
+		return set_string(c, it, value, why);
+	}
+}
+
+/* --------------------------------------------------------- loading */
+
+struct load {
+	struct conf *conf;
+	const char *file;
+	char *errbuf;
+};
+
+static int set_named(struct load *ld, const struct item *it, const char *value,
+		     const char *where)
+{
+	char why[WHY_MAX], name[NAME_MAX_BYTES];
+	bool secret = it->type == T_SECRET || it->type == T_URL;
+	int err = set_item(ld->conf, it, value, why);
+
+	if (err == EINVAL) {
+		env_name(name, it);
+		(void)snprintf(ld->errbuf, CONF_ERR_MAX,
+			       "%.120s: %s %s%s%.80s%s", where, name, why,
+			       secret ? "" : ", not \"", secret ? "" : value,
+			       secret ? "" : "\"");
+	}
+
+	return err;
+}
+
+/* Variables that are not ours belong to somebody else: skipped */
+static int file_var_handler(const char *name, const char *value, unsigned line,
+			    void *arg)
+{
+	struct load *ld = arg;
+	const struct item *it = find(name);
+	char where[300];
+
+	(void)snprintf(where, sizeof(where), "%s:%u", ld->file, line);
+
+	return it && *value ? set_named(ld, it, value, where) : 0;
+}
+
+static int read_file(char **textp, size_t *lenp, const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char *text = NULL;
+	ssize_t n = 0;
+	int err = 0;
+
+	if (fd < 0)
+		return errno;
+
+	text = mem_zalloc(ENV_FILE_MAX, NULL);
+	if (!text) {
+		err = ENOMEM;
+		goto out;
+	}
+
+	n = read(fd, text, ENV_FILE_MAX);
+	if (n < 0)
+		err = errno;
+	else if (n == ENV_FILE_MAX)
+		err = EFBIG;
+
+out:
+	close(fd);
+	if (err) {
+		mem_deref(text);
+	} else {
+		*textp = text;
+		*lenp = (size_t)n;
+	}
+
+	return err;
+}
+
+static int load_file(struct load *ld, const char *dir, const char *name)
+{
+	char path[256];
+	char *text = NULL;
+	unsigned badline = 0;
+	size_t len;
+	int err;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+	err = read_file(&text, &len, path);
+	if (err == ENOENT)
+		return 0;
+	if (err) {
+		(void)snprintf(ld->errbuf, CONF_ERR_MAX, "%s: %s", path,
+			       strerror(err));
+		return err == ENOMEM ? err : EINVAL;
+	}
+
+	ld->file = path;
+	err = conf_parse_env(text, len, file_var_handler, ld, &badline);
+	if (err == EBADMSG) {
+		(void)snprintf(ld->errbuf, CONF_ERR_MAX,
+			       "%s:%u: this is not NAME=value", path, badline);
+		err = EINVAL;
+	}
+
+	mem_wipe(text, len);
+	mem_deref(text);
+
+	return err;
+}
+
+static const char *process_getenv(const char *name, void *arg)
+{
+	(void)arg;
+	return getenv(name);
+}
+
+static int load_environment(struct load *ld, conf_getenv_h *getenvh, void *arg)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(itemv) && !err; i++) {
+		char name[NAME_MAX_BYTES];
+		const char *value;
+
+		env_name(name, &itemv[i]);
+		value = getenvh(name, arg);
+		if (!str_isset(value) && itemv[i].alias)
+			value = getenvh(itemv[i].alias, arg);
+		/* set but empty is as good as unset: compose files do that */
+		if (str_isset(value))
+			err = set_named(ld, &itemv[i], value, "environment");
+	}
+
+	return err;
+}
+
+static int load_defaults(struct conf *c)
+{
+	char why[WHY_MAX];
+	int err = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(itemv) && !err; i++)
+		err = set_item(c, &itemv[i], itemv[i].def, why);
+
+	return err;
+}
+
+static int replace(char **sp, const char *value)
+{
+	char *copy;
+
+	if (str_dup(&copy, value))
+		return ENOMEM;
+	mem_deref(*sp);
+	*sp = copy;
+
+	return 0;
+}
+
+/* What one setting says about another that is not set */
+static int derive(struct conf *c, char *errbuf)
+{
+	bool masdif = *c->masdif_url != '\0';
+	char *url = NULL;
+	int err = 0;
+
+	if (masdif && !str_starts(c->masdif_url, "http://") &&
+	    !str_starts(c->masdif_url, "https://")) {
+		str_copy(errbuf, CONF_ERR_MAX,
+			 "MASDIF_SERVER_URL is http:// or https://");
+		return EINVAL;
+	}
+	if (!*c->tls_cert != !*c->tls_key) {
+		str_copy(errbuf, CONF_ERR_MAX,
+			 "TLS_CERT and TLS_KEY go together");
+		return EINVAL;
+	}
+
+	if (!*c->dialog_url && masdif) {
+		err = str_printf(&url, "masdif+%s", c->masdif_url);
+		if (!err)
+			err = replace(&c->dialog_url, url);
+		mem_deref(url);
+	} else if (!*c->dialog_url) {
+		err = replace(&c->dialog_url, "demo:");
+	}
+	if (!err && !*c->asr_url)
+		err = replace(&c->asr_url, "pocketsphinx:");
+	if (!err && !*c->language)
+		err = replace(&c->language, masdif ? "is-IS" : "en-US");
+	if (!err && !*c->tts_url && str_starts(c->language, "en"))
+		err = replace(&c->tts_url, "flite:");
+
+	return err;
+}
+
+int conf_load(struct conf **cp, const char *dir, conf_getenv_h *getenvh,
+	      void *arg, char *errbuf)
+{
+	struct conf *c = mem_zalloc(sizeof(*c), destructor);
+	struct load ld = {.conf = c, .errbuf = errbuf};
+	int err;
+
+	str_copy(errbuf, CONF_ERR_MAX, strerror(ENOMEM));
+	if (!c)
+		return ENOMEM;
+
+	err = load_defaults(c);
+	if (!err && dir)
+		err = load_file(&ld, dir, ".env");
+	if (!err && dir)
+		err = load_file(&ld, dir, ".env.local");
+	if (!err)
+		err = load_environment(&ld, getenvh ? getenvh : process_getenv,
+				       arg);
+	if (!err)
+		err = derive(c, errbuf);
+
+	if (err)
+		mem_deref(c);
+	else
+		*cp = c;
+
+	return err;
+}
+
+/* -------------------------------------------------------- printing */
+
+static void print_value(char *dst, size_t size, const struct conf *c,
+			const struct item *it)
+{
+	switch (it->type) {
+	case T_U32:
+		(void)snprintf(dst, size, "%u", *(uint32_t *)field(c, it));
+		break;
+	case T_BOOL:
+		str_copy(dst, size, *(bool *)field(c, it) ? "true" : "false");
+		break;
+	case T_SECRET:
+		str_copy(dst, size, **strfield(c, it) ? "***" : "");
+		break;
+	case T_URL:
+		(void)url_mask(dst, size, *strfield(c, it));
+		break;
+	default:
+		str_copy(dst, size, *strfield(c, it));
+		break;
+	}
+}
+
+void conf_log(const struct conf *c)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(itemv); i++) {
+		char value[512], name[NAME_MAX_BYTES];
+
+		print_value(value, sizeof(value), c, &itemv[i]);
+		env_name(name, &itemv[i]);
+		log_debug(NULL, "setting", "name=%s value=\"%s\"", name,
+			  LOG_STR(value));
+	}
+}
+
+static const char *default_of(const struct item *it)
+{
+	return *it->def ? it->def : "unset";
+}
+
+void conf_print_help(FILE *f)
+{
+	char name[NAME_MAX_BYTES];
+
+	for (size_t i = 0; i < ARRAY_SIZE(itemv); i++) {
+		const struct item *it = &itemv[i];
+
+		env_name(name, it);
+		fprintf(f, "  %-20s %s", name, it->help);
+		if (it->choices)
+			fprintf(f, " (%s)", it->choices);
+		fprintf(f, " [%s%s%s]\n", default_of(it),
+			it->unit && *it->def ? " " : "",
+			it->unit && *it->def ? it->unit : "");
+	}
+}
+
+void conf_print_sample(FILE *f)
+{
+	char name[NAME_MAX_BYTES];
+
+	for (size_t i = 0; i < ARRAY_SIZE(itemv); i++) {
+		env_name(name, &itemv[i]);
+		fprintf(f, "# %s\n#%s=%s\n", itemv[i].help, name,
+			itemv[i].def);
+	}
+}
+
+void conf_print_markdown(FILE *f)
+{
+	char name[NAME_MAX_BYTES];
+
+	fputs("| variable | default | meaning |\n|---|---|---|\n", f);
+	for (size_t i = 0; i < ARRAY_SIZE(itemv); i++) {
+		const struct item *it = &itemv[i];
+
+		env_name(name, it);
+		fprintf(f, "| `%s`", name);
+		if (it->alias)
+			fprintf(f, ", `%s`", it->alias);
+		fprintf(f, " | %s%s%s | %s%s%s%s |\n", *it->def ? it->def : "",
+			it->unit ? " " : "", it->unit ? it->unit : "",
+			it->help, it->choices ? " (" : "",
+			it->choices ? it->choices : "",
+			it->choices ? ")" : "");
+	}
+}
+
+void conf_print_man(FILE *f)
+{
+	char name[NAME_MAX_BYTES];
+
+	for (size_t i = 0; i < ARRAY_SIZE(itemv); i++) {
+		const struct item *it = &itemv[i];
+
+		env_name(name, it);
+		fprintf(f, ".TP\n.B %s\n%s. Default: %s%s%s.\n", name,
+			it->help, default_of(it),
+			it->unit && *it->def ? " " : "",
+			it->unit && *it->def ? it->unit : "");
+	}
+}
