@@ -7,12 +7,14 @@
  * has read, and *kept*, the oldest sample it may want to read again when a
  * recogniser's stream breaks.
  *
- *	kept <= sent <= head <= kept + size
+ *	kept <= sent <= head, and all of kept..head can be read
  *
- * Full means that the consumer has stopped: the producer never waits, what
- * does not fit is dropped and counted, and the position moves on over it as if
- * it were silence (the samples read as μ-law silence), so that positions stay
- * true to the clock.
+ * Full, more than size samples since kept, means that the consumer has
+ * stopped: the producer never waits. What does not fit is dropped (the newest)
+ * and counted, here and as M_SAMPLES_DROPPED; head goes on over it as if it
+ * were silence, so that positions stay true to the clock however long the
+ * consumer sleeps. A consumer that comes back reads what was stored, then
+ * μ-law silence for what was dropped.
  */
 #ifndef CONVOD_RING_H
 #define CONVOD_RING_H
@@ -20,6 +22,8 @@
 #include <convod/defs.h>
 
 CV_BEGIN_DECLS
+
+enum { RING_SILENCE = 0xff }; /* μ-law */
 
 struct ring;
 
@@ -52,7 +56,7 @@ uint64_t ring_sent(const struct ring *r);
 /** Oldest position that can still be read. Thread: consumer */
 uint64_t ring_kept(const struct ring *r);
 
-/** Samples that ring_read() would give. Thread: consumer */
+/** Samples that ring_read() would give now. Thread: consumer */
 size_t ring_pending(const struct ring *r);
 
 /**

@@ -55,11 +55,16 @@ bool utf8_is_valid(const char *s, size_t len);
  */
 size_t base64_encode(char *dst, const uint8_t *src, size_t n);
 
+/** Room that decoding len characters takes */
+#define BASE64_DECODED_MAX(len) ((len) / 4 * 3 + 3)
+
 /**
- * Decode base64; missing padding is accepted, white space is not
+ * Decode base64; missing padding is accepted, nothing else: no white space,
+ * no half padding, no bits left over after the last byte
  *
- * @param dst  At least len / 4 * 3 + 3 bytes
- * @param dstc Bytes written
+ * @param dst  At least BASE64_DECODED_MAX(len) bytes, all of which may be
+ *             written to
+ * @param dstc Set to the number of bytes that count
  *
  * @return 0; EBADMSG for anything that is not base64
  */
