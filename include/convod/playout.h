@@ -41,7 +41,8 @@ struct playout_ops {
 	/** The first audio of an utterance was sent */
 	void (*started)(uint32_t utterance, uint64_t now_ms, void *arg);
 	/** All of it has been heard (its mark came back, or its time is over
-	 * by PLAYOUT_MARK_GRACE_MS and no mark came); or not all: cleared */
+	 * by PLAYOUT_MARK_GRACE_MS and no mark came); or not: it was cleared,
+	 * or had no audio. May call back into playout. */
 	void (*finished)(uint32_t utterance, bool heard, void *arg);
 };
 
@@ -62,6 +63,15 @@ CV_NODISCARD int playout_alloc(struct playout **pp,
  */
 CV_NODISCARD int playout_queue(struct playout *p, struct clip *c,
 			       uint32_t utterance);
+
+/**
+ * Give an utterance another clip, while nothing of it has been sent: the voice
+ * speaks what could not be fetched
+ *
+ * @return 0; ENOENT if the utterance is not queued; EBUSY if it has begun
+ */
+CV_NODISCARD int playout_replace(struct playout *p, struct clip *c,
+				 uint32_t utterance);
 
 /**
  * Send what is due
