@@ -3,9 +3,9 @@
  *
  * Two layers. A *backend* (one file each, chosen by URL scheme) opens streams:
  * PCM in, results out, and an end with a reason. The *session* of a call
- * (asr.c) feeds a backend's streams from the call's ring in blocks, opens a new
- * stream when one breaks, replays from the kept position, drops words that come
- * twice, and gives up when that is useless. No word is lost.
+ * (asr.c) feeds a backend's streams from the call's ring in blocks, opens a
+ * new stream when one breaks, replays from the kept position, drops words that
+ * come twice, and gives up when that is useless. No word is lost.
  *
  * Thread: loop.
  */

@@ -17,10 +17,10 @@ enum { HIST_SUB_BITS = 4, HIST_BUCKETS = 29 << HIST_SUB_BITS };
 #define HIST_MAX UINT32_MAX
 
 struct hist {
-	_Atomic uint64_t countv[HIST_BUCKETS];
-	_Atomic uint64_t sum;
-	_Atomic uint64_t count;
-	_Atomic uint64_t max;
+	_Atomic(uint64_t) countv[HIST_BUCKETS];
+	_Atomic(uint64_t) sum;
+	_Atomic(uint64_t) count;
+	_Atomic(uint64_t) max;
 };
 
 void hist_add(struct hist *h, uint64_t value);

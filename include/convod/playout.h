@@ -1,5 +1,5 @@
 /**
- * @file playout.h  Sends clips to the carrier on time, and knows what was heard
+ * @file playout.h  Sends clips on time, and knows what was heard
  *
  * Pure: the time is an argument, messages go out through a vtable. Audio is
  * sent on absolute deadlines, at most lead_ms ahead of real time, in whole

@@ -61,8 +61,8 @@ struct fetch_param {
 
 /**
  * Fetch audio and decode it off the loop into a clip as it arrives. The clip
- * ends with 0; EACCES: origin not allowed; EBADMSG: not audio; EREMOTEIO: error
- * status; or an error of http_done_h or decoder_push().
+ * ends with 0; EACCES: origin not allowed; EBADMSG: not audio; EREMOTEIO:
+ * error status; or an error of http_done_h or decoder_push().
  */
 CV_NODISCARD int fetch_audio(void **rp, const struct net *net,
 			     const struct fetch_param *prm, struct clip *clip);
