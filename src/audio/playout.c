@@ -3,8 +3,8 @@
  *
  * The carrier's buffer is modelled by one number: `ends_ms`, when it will have
  * played everything that was sent. Audio is sent while that lies less than the
- * lead ahead of now. Since each message moves `ends_ms` by exactly the audio in
- * it, deadlines are absolute: no error adds up while an utterance lasts.
+ * lead ahead of now. Since each message moves `ends_ms` by exactly the audio
+ * in it, deadlines are absolute: no error adds up while an utterance lasts.
  *
  * An utterance goes through: queued (`queuev`), sent and awaiting its mark
  * (`sentv`), finished (reported once, then forgotten).
