@@ -1,8 +1,8 @@
 # The steps of ./check, which sources this. Each step_NAME is one subject, says
 # all it has to say on stdout and stderr, and returns 0 when nothing failed.
 
-steps=(asan tsan valgrind fuzz format tidy cppcheck)
-steps_long=(asan tsan valgrind fuzz format tidy cppcheck matrix)
+steps=(asan tsan valgrind fuzz format tidy cppcheck wraps)
+steps_long=(asan tsan valgrind fuzz format tidy cppcheck wraps matrix)
 
 list_steps() {
 	printf '%s\n' "${steps_long[@]}"

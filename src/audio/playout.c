@@ -11,6 +11,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <convod/audio.h>
 #include <convod/mem.h>
@@ -360,13 +361,34 @@ void playout_clear(struct playout *p, uint64_t now_ms)
 		p->ops->finished(utterancev[i], false, p->arg);
 }
 
+/* A letter and a number at *sp, which moves on behind it. The name comes from
+ * outside: sscanf() would not notice a number that is too large. */
+static bool mark_number(uint32_t *np, const char **sp, char letter)
+{
+	unsigned long n;
+	char *end;
+
+	if ((*sp)[0] != letter || (*sp)[1] < '0' || (*sp)[1] > '9')
+		return false;
+
+	errno = 0;
+	n = strtoul(*sp + 1, &end, 10);
+	if (errno || n > UINT32_MAX)
+		return false;
+
+	*np = (uint32_t)n;
+	*sp = end;
+
+	return true;
+}
+
 void playout_mark(struct playout *p, const char *name, uint64_t now_ms)
 {
-	unsigned utterance, generation;
-	char end;
+	uint32_t utterance, generation;
 
 	(void)now_ms;
-	if (sscanf(name, "u%ug%u%c", &utterance, &generation, &end) != 2 ||
+	if (!mark_number(&utterance, &name, 'u') ||
+	    !mark_number(&generation, &name, 'g') || *name ||
 	    generation != p->generation)
 		return;
 

@@ -389,7 +389,7 @@ static int load_file(struct load *ld, const char *dir, const char *name)
 	char path[256];
 	char *text = NULL;
 	unsigned badline = 0;
-	size_t len;
+	size_t len = 0;
 	int err;
 
 	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
