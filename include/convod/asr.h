@@ -36,6 +36,8 @@ struct asr_word {
 /** Valid until the handler returns. Text is valid UTF-8, maybe "". */
 struct asr_result {
 	bool final;
+	bool rejected; /* heard speech that it could make no
+				       * sense of: final, text ""          */
 	const char *text;
 	const struct asr_word *wordv; /* NULL where the recogniser has none */
 	size_t wordc;

@@ -64,6 +64,7 @@ struct dialog_turn {
 	const char *text;     /* UTF-8, trimmed; "" opens                */
 	const char *language; /* BCP-47 */
 	bool spoken;          /* came from the recogniser (not keys)     */
+	bool rejected;        /* heard, but not understood; text is "" */
 	uint32_t heard_ms;    /* of the answer that was interrupted, if  */
 	bool interrupted;     /* the caller interrupted one              */
 };
