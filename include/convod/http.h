@@ -23,11 +23,12 @@ enum {
 	HTTP_REDIRECTS_MAX = 3,
 };
 
+/** Requests keep their client alive; the loop must outlive both */
 CV_NODISCARD int http_client_alloc(struct http_client **cp, struct loop *l);
 
 /**
  * May this URL be fetched? Asked for the first URL and for every redirect,
- * before anything is sent.
+ * before anything is sent. It only answers: it must not drop the request.
  */
 typedef bool(http_allow_h)(const char *url, void *arg);
 
@@ -37,11 +38,13 @@ struct http_param {
 	const char *const *headerv; /* "Name: value", NULL-ended, copied */
 	const void *body;           /* copied, NULL: none */
 	size_t bodyc;
-	uint32_t timeout_ms;  /* for the whole, 0: no limit */
-	uint32_t idle_ms;     /* without a byte, 0: no limit */
-	size_t body_max;      /* bytes of the answer's body; more is
+	uint32_t timeout_ms; /* for the whole, 0: no limit */
+	uint32_t idle_ms;    /* without a byte while not paused, 0: no limit */
+	size_t body_max;     /* bytes of the answer's body; more is
 				     * EOVERFLOW */
-	bool redirects;       /* follow them, HTTP_REDIRECTS_MAX at most */
+	bool redirects;      /* follow those of a GET, HTTP_REDIRECTS_MAX at
+				     * most. Credentials and all headers but
+				     * Accept stay with the first origin */
 	http_allow_h *allowh; /* NULL: all */
 };
 
@@ -70,7 +73,10 @@ typedef void(http_done_h)(int err, const struct http_resp *resp, void *arg);
 
 /**
  * Start a request. No handler is called from inside. mem_deref() of the
- * request cancels it; no handler is called after.
+ * request cancels it, also from inside a handler; no handler is called after.
+ * user:password in the URL becomes basic authorisation.
+ *
+ * @return 0; EINVAL: not a URL, or a header with a line break; ENOMEM
  *
  * @param bodyh Gets the body in pieces; NULL: it is gathered in resp->body
  */
@@ -78,11 +84,20 @@ CV_NODISCARD int http_request(struct http_req **rp, struct http_client *c,
 			      const struct http_param *prm, http_body_h *bodyh,
 			      http_done_h *doneh, void *arg);
 
+/**
+ * Stop or go on reading the answer, so that its sender waits. No handler is
+ * called from inside. A pause counts to timeout_ms, but not to idle_ms.
+ */
+void http_pause(struct http_req *r, bool pause);
+
 /** Origin (scheme://host:port, lower case, port always there) of a URL */
 CV_NODISCARD int url_origin(char *dst, size_t size, const char *url);
 
-/** Resolve a reference against a base as RFC 3986 section 5, verbatim: nothing
- * is decoded or encoded. EBADMSG: not http(s) */
+/** Resolve a reference against a base as RFC 3986 section 5. What a URL may
+ * hold is kept verbatim, nothing decoded or encoded; in a relative reference
+ * blanks and bytes over 127 are. A user and password of the base stay with
+ * relative references. EBADMSG: not http(s) or not a URL; EOVERFLOW: beyond
+ * HTTP_URL_MAX */
 CV_NODISCARD int url_resolve(char **dst, const char *base, const char *ref);
 
 CV_END_DECLS

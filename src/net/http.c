@@ -1,0 +1,853 @@
+/**
+ * @file http.c  HTTP client of one worker: libcurl's multi interface on libuv
+ *
+ * Owner graph: the user owns the http_req, which owns the transfer (struct
+ * xfer, with libcurl's easy handle), which keeps the client alive. The client
+ * owns libcurl's multi handle, and refers weakly to its transfers.
+ *
+ * libcurl may not be entered again from inside its callbacks. So nothing of
+ * ours that a handler may call does so: new requests and the end of a pause
+ * wait for the end-of-turn flush, and a transfer that is dropped from inside
+ * is put on a list of dead ones until libcurl has returned.
+ *
+ * Redirects are followed here, not by libcurl, because each must be allowed,
+ * and because whatever identifies us stays with the first origin.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <curl/curl.h>
+#include <uv.h>
+#include <convod/clk.h>
+#include <convod/http.h>
+#include <convod/log.h>
+#include <convod/mem.h>
+#include <convod/str.h>
+#include "curl_init.h"
+
+enum {
+	ORIGIN_MAX = 320,
+	BODY_GROW_MIN = 4096,
+	SKIP_MAX_BYTES = 65536, /* body of a redirect, thrown away */
+	RETRY_AFTER_MAX_S = 86400,
+};
+
+struct http_client {
+	struct loop *loop;
+	CURLM *multi;
+	struct tmr *tmr;         /* libcurl's */
+	struct loop_flush flush; /* starts and resumes */
+	struct list xferl;       /* alive */
+	struct list deadl;       /* dropped while inside libcurl, owned */
+	unsigned inside;         /* depth of calls into libcurl */
+	bool failed;             /* some xfer has its fail set */
+};
+
+struct xfer {
+	struct le le;
+	struct http_client *client; /* reference */
+	struct http_req *req;       /* weak; NULL once over or dropped */
+	CURL *easy;
+	bool added; /* to the multi handle */
+	struct tmr *tmr;
+
+	http_body_h *bodyh;
+	http_done_h *doneh;
+	void *arg;
+
+	char *url;  /* of this hop, without user and password */
+	char *user; /* "user:password" of the first URL, or NULL */
+	char origin[ORIGIN_MAX]; /* of the first URL */
+	bool has_method;
+	unsigned redirects;
+	struct curl_slist *headers;      /* for the first origin */
+	struct curl_slist *bare_headers; /* for any other */
+	bool redirects_on;
+	bool skip; /* this body belongs to a redirect */
+	http_allow_h *allowh;
+
+	bool start;  /* waits for the flush */
+	bool paused; /* as the user wants it */
+	bool held;   /* as libcurl has it */
+	int fail;    /* why it must end, found while inside libcurl */
+
+	char *body;
+	size_t bodyc, body_size, body_max, seen;
+	uint32_t idle_ms;
+	uint64_t end_ms;  /* UINT64_MAX: never */
+	uint64_t last_ms; /* of the last byte */
+	uint64_t start_us, first_us;
+};
+
+struct http_req {
+	struct xfer *x; /* NULL once it is over */
+};
+
+static void finish(struct xfer *x, int err);
+static int begin_hop(struct xfer *x);
+
+/* ------------------------------------------------------------- sockets */
+
+static void enter(struct http_client *c)
+{
+	mem_ref(c);
+	++c->inside;
+}
+
+static int curl_to_errno(CURL *easy, CURLcode code)
+{
+	long os = 0;
+
+	switch (code) {
+	case CURLE_OK:
+		return 0;
+	case CURLE_OUT_OF_MEMORY:
+		return ENOMEM;
+	case CURLE_COULDNT_RESOLVE_HOST:
+		return EHOSTUNREACH;
+	case CURLE_COULDNT_CONNECT:
+		(void)curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &os);
+		if (os == EHOSTUNREACH || os == ENETUNREACH)
+			return EHOSTUNREACH;
+		return ECONNREFUSED;
+	case CURLE_OPERATION_TIMEDOUT:
+		return ETIMEDOUT;
+	case CURLE_SEND_ERROR:
+	case CURLE_RECV_ERROR:
+	case CURLE_GOT_NOTHING:
+	case CURLE_PARTIAL_FILE:
+		return ECONNRESET;
+	default:
+		return EPROTO;
+	}
+}
+
+/** Take the answer that has just ended as a redirect; EAGAIN: it is none */
+static int follow(struct xfer *x)
+{
+	struct curl_header *location;
+	char *url;
+	int err;
+
+	if (!x->skip)
+		return EAGAIN;
+	if (curl_easy_header(x->easy, "location", 0, CURLH_HEADER, -1,
+			     &location))
+		return EPROTO;
+	if (++x->redirects > HTTP_REDIRECTS_MAX)
+		return EPROTO;
+
+	err = url_resolve(&url, x->url, location->value);
+	if (err)
+		return err == ENOMEM ? ENOMEM : EPROTO;
+
+	mem_deref(x->url);
+	x->url = url;
+
+	return begin_hop(x);
+}
+
+static void remove_from_multi(struct xfer *x)
+{
+	if (x->added)
+		(void)curl_multi_remove_handle(x->client->multi, x->easy);
+	x->added = false;
+}
+
+static bool is_redirect(struct xfer *x, long status);
+
+static void transfer_ended(CURL *easy, CURLcode code)
+{
+	struct xfer *x = NULL;
+	long status = 0;
+	int err;
+
+	(void)curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&x);
+	(void)curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+
+	err = x->fail ? x->fail : curl_to_errno(easy, code);
+	if (!err) {
+		x->skip = is_redirect(x, status); /* it may have no body */
+		remove_from_multi(x);
+		err = follow(x);
+		if (!err)
+			return;
+		if (err == EAGAIN)
+			err = 0;
+	}
+	finish(x, err);
+}
+
+static struct xfer *find_failed(const struct http_client *c)
+{
+	struct le *le;
+
+	LIST_FOREACH(&c->xferl, le)
+	{
+		struct xfer *x = list_ledata(le);
+
+		if (x->fail)
+			return x;
+	}
+	return NULL;
+}
+
+/** Back from libcurl: see what has ended, then bury the dead */
+static void leave(struct http_client *c)
+{
+	struct xfer *x;
+	CURLMsg *msg;
+	int n;
+
+	if (--c->inside == 0) {
+		list_flush(&c->deadl);
+		while ((msg = curl_multi_info_read(c->multi, &n)))
+			transfer_ended(msg->easy_handle, msg->data.result);
+		while (c->failed) {
+			x = find_failed(c);
+			if (x)
+				finish(x, x->fail);
+			else
+				c->failed = false;
+		}
+	}
+	mem_deref(c);
+}
+
+static void socket_action(struct http_client *c, curl_socket_t fd, int events)
+{
+	int running;
+
+	enter(c);
+	(void)curl_multi_socket_action(c->multi, fd, events, &running);
+	leave(c);
+}
+
+static void poll_handler(uv_poll_t *poll, int status, int events)
+{
+	struct http_client *c = poll->data;
+	uv_os_fd_t fd;
+	int bits = 0;
+
+	if (uv_fileno((uv_handle_t *)poll, &fd))
+		return;
+	if (status < 0)
+		bits = CURL_CSELECT_ERR;
+	if (events & UV_READABLE)
+		bits |= CURL_CSELECT_IN;
+	if (events & UV_WRITABLE)
+		bits |= CURL_CSELECT_OUT;
+
+	socket_action(c, fd, bits);
+}
+
+static void poll_closed_handler(uv_handle_t *handle)
+{
+	mem_raw_free(handle);
+}
+
+/** Watch a descriptor for the first time */
+static uv_poll_t *poll_alloc(struct http_client *c, curl_socket_t fd)
+{
+	uv_poll_t *poll = mem_raw_malloc(sizeof(*poll));
+
+	if (!poll)
+		return NULL;
+
+	if (uv_poll_init(loop_uv(c->loop), poll, fd)) {
+		mem_raw_free(poll);
+		return NULL;
+	}
+	poll->data = c;
+	(void)curl_multi_assign(c->multi, fd, poll);
+
+	return poll;
+}
+
+/* An error from here would make libcurl give up the whole multi handle, so
+ * only the transfer that wants the socket fails. */
+static int socket_callback(CURL *easy, curl_socket_t fd, int what, void *arg,
+			   void *sockp)
+{
+	struct http_client *c = arg;
+	uv_poll_t *poll = sockp;
+	struct xfer *x = NULL;
+	int events = 0;
+
+	if (what == CURL_POLL_REMOVE) {
+		(void)curl_multi_assign(c->multi, fd, NULL);
+		if (poll)
+			uv_close((uv_handle_t *)poll, poll_closed_handler);
+		return 0;
+	}
+
+	if (!poll)
+		poll = poll_alloc(c, fd);
+	if (what & CURL_POLL_IN)
+		events |= UV_READABLE;
+	if (what & CURL_POLL_OUT)
+		events |= UV_WRITABLE;
+	if (poll && !uv_poll_start(poll, events, poll_handler))
+		return 0;
+
+	(void)curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&x);
+	if (x) {
+		x->fail = ENOMEM;
+		c->failed = true;
+	}
+	return 0;
+}
+
+static int timer_callback(CURLM *multi, long ms, void *arg)
+{
+	struct http_client *c = arg;
+
+	(void)multi;
+	if (ms < 0)
+		tmr_cancel(c->tmr);
+	else
+		tmr_start(c->tmr, (uint64_t)ms);
+
+	return 0;
+}
+
+static void timer_handler(void *arg)
+{
+	socket_action(arg, CURL_SOCKET_TIMEOUT, 0);
+}
+
+/* -------------------------------------------------------------- client */
+
+/** Do what http_request() and http_pause() have asked for */
+static int start_or_pause(struct xfer *x)
+{
+	CURLcode code;
+
+	if (x->start) {
+		x->start = false;
+		return begin_hop(x);
+	}
+	if (!x->added || x->held == x->paused)
+		return 0;
+
+	x->held = x->paused;
+	x->last_ms = loop_now_ms(x->client->loop);
+	code = curl_easy_pause(x->easy,
+			       x->held ? CURLPAUSE_RECV : CURLPAUSE_CONT);
+	if (!code)
+		return 0;
+
+	return x->fail ? x->fail : curl_to_errno(x->easy, code);
+}
+
+static void flush_handler(void *arg)
+{
+	struct http_client *c = mem_ref(arg);
+	struct list todol = {0};
+
+	enter(c);
+	/* handlers may drop any transfer, from whatever list it is in */
+	while (c->xferl.head)
+		list_append(&todol, c->xferl.head, c->xferl.head->data);
+	while (todol.head) {
+		struct xfer *x = list_ledata(todol.head);
+		int err;
+
+		list_append(&c->xferl, &x->le, x);
+		err = start_or_pause(x);
+		if (err) {
+			x->fail = err;
+			c->failed = true;
+		}
+	}
+	leave(c);
+
+	/* now, not when libcurl's timer of 0 ms would fire */
+	socket_action(c, CURL_SOCKET_TIMEOUT, 0);
+	mem_deref(c);
+}
+
+static void client_destructor(void *arg)
+{
+	struct http_client *c = arg;
+
+	list_unlink(&c->flush.le);
+	if (c->multi)
+		(void)curl_multi_cleanup(c->multi);
+	mem_deref(c->tmr);
+}
+
+int http_client_alloc(struct http_client **cp, struct loop *l)
+{
+	struct http_client *c;
+	CURLMcode code;
+	int err;
+
+	if (!cp || !l)
+		return EINVAL;
+
+	err = curl_init();
+	if (err)
+		return err;
+
+	c = mem_zalloc(sizeof(*c), client_destructor);
+	if (!c)
+		return ENOMEM;
+
+	c->loop = l;
+	c->flush.h = flush_handler;
+	c->flush.arg = c;
+	err = tmr_alloc(&c->tmr, l, timer_handler, c);
+	if (err)
+		goto out;
+
+	c->multi = curl_multi_init();
+	if (!c->multi) {
+		err = ENOMEM;
+		goto out;
+	}
+	code = curl_multi_setopt(c->multi, CURLMOPT_SOCKETFUNCTION,
+				 socket_callback);
+	if (!code)
+		code = curl_multi_setopt(c->multi, CURLMOPT_SOCKETDATA, c);
+	if (!code)
+		code = curl_multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION,
+					 timer_callback);
+	if (!code)
+		code = curl_multi_setopt(c->multi, CURLMOPT_TIMERDATA, c);
+	err = code ? ENOMEM : 0;
+
+out:
+	if (err)
+		mem_deref(c);
+	else
+		*cp = c;
+
+	return err;
+}
+
+/* ------------------------------------------------------------ transfers */
+
+static bool is_redirect(struct xfer *x, long status)
+{
+	struct curl_header *h;
+
+	if (!x->redirects_on)
+		return false;
+	if (status != 301 && status != 302 && status != 303 && status != 307 &&
+	    status != 308)
+		return false;
+
+	return !curl_easy_header(x->easy, "location", 0, CURLH_HEADER, -1, &h);
+}
+
+static int gather(struct xfer *x, const char *p, size_t n)
+{
+	size_t need = x->bodyc + n + 1;
+
+	if (need > x->body_size) {
+		size_t size = MAX(MAX(need, 2 * x->body_size), BODY_GROW_MIN);
+		char *body = mem_raw_realloc(x->body, size);
+
+		if (!body)
+			return ENOMEM;
+		x->body = body;
+		x->body_size = size;
+	}
+	memcpy(x->body + x->bodyc, p, n);
+	x->bodyc += n;
+	x->body[x->bodyc] = '\0';
+
+	return 0;
+}
+
+static size_t write_callback(char *p, size_t one, size_t n, void *arg)
+{
+	struct xfer *x = arg;
+	long status = 0;
+
+	(void)one;
+	if (!x->req)
+		return 0; /* dropped: end it */
+
+	x->last_ms = loop_now_ms(x->client->loop);
+	(void)curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
+	x->skip = is_redirect(x, status);
+	x->seen += n;
+	if (x->seen > (x->skip ? SKIP_MAX_BYTES : x->body_max))
+		x->fail = EOVERFLOW;
+	else if (x->skip)
+		return n;
+	if (x->fail)
+		return 0;
+
+	if (!x->first_us)
+		x->first_us = clk_now_us();
+	if (x->bodyh)
+		x->bodyh((int)status, (const uint8_t *)p, n, x->arg);
+	else
+		x->fail = gather(x, p, n);
+
+	return x->req && !x->fail ? n : 0;
+}
+
+/* Anything that comes, headers too, shows that the peer is alive */
+static size_t header_callback(char *p, size_t one, size_t n, void *arg)
+{
+	struct xfer *x = arg;
+
+	(void)p;
+	(void)one;
+	x->last_ms = loop_now_ms(x->client->loop);
+
+	return x->req ? n : 0;
+}
+
+static uint32_t retry_after(CURL *easy)
+{
+	struct curl_header *h;
+	unsigned long s;
+	char *end;
+
+	if (curl_easy_header(easy, "retry-after", 0, CURLH_HEADER, -1, &h))
+		return 0;
+
+	s = strtoul(h->value, &end, 10);
+	if (*end || h->value[0] == '-')
+		return 0; /* a date */
+
+	return (uint32_t)MIN(s, RETRY_AFTER_MAX_S);
+}
+
+static void get_resp(struct xfer *x, struct http_resp *resp)
+{
+	uint64_t now = clk_now_us();
+	const char *type = NULL;
+	long status = 0;
+
+	(void)curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
+	(void)curl_easy_getinfo(x->easy, CURLINFO_CONTENT_TYPE, &type);
+	resp->status = (int)status;
+	resp->content_type = type ? type : "";
+	resp->retry_after_s = retry_after(x->easy);
+	resp->body = x->body ? x->body : "";
+	resp->bodyc = x->bodyc;
+	resp->first_byte_us = x->first_us ? x->first_us - x->start_us : 0;
+	resp->total_us = now - x->start_us;
+}
+
+/** The end. Never from inside libcurl. */
+static void finish(struct xfer *x, int err)
+{
+	struct http_resp resp;
+	struct http_req *r = x->req;
+
+	tmr_cancel(x->tmr);
+	get_resp(x, &resp);
+	remove_from_multi(x);
+	list_unlink(&x->le);
+	x->req = NULL;
+	if (!r)
+		return;
+
+	r->x = NULL; /* its reference is ours now */
+	if (x->doneh)
+		x->doneh(err, &resp, x->arg);
+	mem_deref(x);
+}
+
+static void deadline_handler(void *arg)
+{
+	struct xfer *x = arg;
+	uint64_t now = loop_now_ms(x->client->loop);
+	uint64_t at = x->end_ms;
+
+	if (x->held || x->paused)
+		x->last_ms = now;
+	if (x->idle_ms)
+		at = MIN(at, x->last_ms + x->idle_ms);
+
+	if (now >= at)
+		finish(x, ETIMEDOUT);
+	else if (at != UINT64_MAX)
+		tmr_start_at(x->tmr, at);
+}
+
+/** Set what changes from hop to hop, and hand the transfer to libcurl */
+static int begin_hop(struct xfer *x)
+{
+	char origin[ORIGIN_MAX];
+	bool home;
+	CURLcode code;
+	int err;
+
+	err = url_origin(origin, sizeof(origin), x->url);
+	if (err)
+		return err == ENOMEM ? ENOMEM : EPROTO;
+	if (x->allowh && !x->allowh(x->url, x->arg))
+		return EACCES;
+
+	home = str_eq(origin, x->origin);
+	x->skip = x->held = false;
+	x->seen = 0;
+	if (x->paused)
+		loop_flush_later(x->client->loop, &x->client->flush);
+	code = curl_easy_setopt(x->easy, CURLOPT_URL, x->url);
+	if (!code)
+		code = curl_easy_setopt(x->easy, CURLOPT_USERPWD,
+					home ? x->user : NULL);
+	if (!code)
+		code = curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER,
+					home ? x->headers : x->bare_headers);
+	if (code)
+		return ENOMEM;
+
+	if (curl_multi_add_handle(x->client->multi, x->easy))
+		return ENOMEM;
+	x->added = true;
+
+	return 0;
+}
+
+static void xfer_destructor(void *arg)
+{
+	struct xfer *x = arg;
+
+	list_unlink(&x->le);
+	mem_deref(x->tmr);
+	remove_from_multi(x);
+	if (x->easy)
+		curl_easy_cleanup(x->easy);
+	curl_slist_free_all(x->headers);
+	curl_slist_free_all(x->bare_headers);
+	if (x->user)
+		mem_wipe(x->user, strlen(x->user));
+	mem_deref(x->user);
+	mem_deref(x->url);
+	mem_raw_free(x->body);
+	mem_deref(x->client);
+}
+
+static void req_destructor(void *arg)
+{
+	struct http_req *r = arg;
+	struct xfer *x = r->x;
+
+	if (!x)
+		return;
+
+	x->req = NULL;
+	x->bodyh = NULL;
+	x->doneh = NULL;
+	if (x->client->inside) {
+		tmr_cancel(x->tmr);
+		list_append(&x->client->deadl, &x->le, x);
+	} else {
+		mem_deref(x);
+	}
+}
+
+/* -------------------------------------------------------------- request */
+
+/** Take user and password out of the URL: neither logs nor redirects shall
+ * see them */
+static int split_user(struct xfer *x, const char *url)
+{
+	char *user = NULL, *pass = NULL, *bare = NULL;
+	CURLU *u = curl_url();
+	CURLUcode code;
+	int err = 0;
+
+	if (!u)
+		return ENOMEM;
+
+	code = curl_url_set(u, CURLUPART_URL, url, 0);
+	if (!code && !curl_url_get(u, CURLUPART_USER, &user, CURLU_URLDECODE))
+		(void)curl_url_get(u, CURLUPART_PASSWORD, &pass,
+				   CURLU_URLDECODE);
+	if (!code)
+		code = curl_url_set(u, CURLUPART_USER, NULL, 0);
+	if (!code)
+		code = curl_url_set(u, CURLUPART_PASSWORD, NULL, 0);
+	if (!code)
+		code = curl_url_get(u, CURLUPART_URL, &bare, 0);
+	if (code)
+		err = code == CURLUE_OUT_OF_MEMORY ? ENOMEM : EINVAL;
+	if (!err)
+		err = str_dup(&x->url, bare);
+	if (!err && user)
+		err = str_printf(&x->user, "%s:%s", user, pass ? pass : "");
+
+	curl_free(user);
+	curl_free(pass);
+	curl_free(bare);
+	curl_url_cleanup(u);
+
+	return err;
+}
+
+static int add_header(struct curl_slist **list, const char *h)
+{
+	struct curl_slist *l = curl_slist_append(*list, h);
+
+	if (!l)
+		return ENOMEM;
+	*list = l;
+
+	return 0;
+}
+
+static int copy_headers(struct xfer *x, const char *const *headerv)
+{
+	int err = 0;
+
+	for (; headerv && *headerv && !err; headerv++) {
+		if (strpbrk(*headerv, "\r\n"))
+			return EINVAL;
+
+		err = add_header(&x->headers, *headerv);
+		if (!err && !strncasecmp(*headerv, "accept:", 7))
+			err = add_header(&x->bare_headers, *headerv);
+	}
+
+	return err;
+}
+
+/* curl_easy_setopt() is a macro that checks the type of its value */
+#define SET(option, value)                                               \
+	do {                                                             \
+		if (!code)                                               \
+			code = curl_easy_setopt(x->easy, option, value); \
+	} while (0)
+
+static CURLcode set_body(struct xfer *x, const struct http_param *prm)
+{
+	const char *method = prm->method ? prm->method : "GET";
+	CURLcode code = CURLE_OK;
+
+	if (prm->body || str_eq(method, "POST")) {
+		/* the size first: it says how much to copy */
+		SET(CURLOPT_POST, 1L);
+		SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)prm->bodyc);
+		SET(CURLOPT_COPYPOSTFIELDS, prm->body ? prm->body : "");
+	}
+	if (!str_eq(method, "GET") && !str_eq(method, "POST"))
+		SET(CURLOPT_CUSTOMREQUEST, method);
+
+	return code;
+}
+
+static int set_options(struct xfer *x)
+{
+	CURLcode code = CURLE_OK;
+
+	SET(CURLOPT_PRIVATE, x);
+	SET(CURLOPT_NOSIGNAL, 1L);
+	SET(CURLOPT_PROXY, ""); /* whatever the environment says */
+	SET(CURLOPT_PROTOCOLS_STR, "http,https");
+	SET(CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
+	SET(CURLOPT_FOLLOWLOCATION, 0L);
+	SET(CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS);
+	SET(CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
+	SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+	SET(CURLOPT_CONNECTTIMEOUT_MS, (long)HTTP_CONNECT_MS);
+	SET(CURLOPT_USERAGENT, "convod/" CONVOD_VERSION);
+	SET(CURLOPT_WRITEFUNCTION, write_callback);
+	SET(CURLOPT_WRITEDATA, x);
+	SET(CURLOPT_HEADERFUNCTION, header_callback);
+	SET(CURLOPT_HEADERDATA, x);
+
+	return code ? ENOMEM : 0;
+}
+
+static int xfer_init(struct xfer *x, const struct http_param *prm)
+{
+	int err = split_user(x, prm->url);
+
+	if (!err)
+		err = url_origin(x->origin, sizeof(x->origin), x->url);
+	if (err)
+		return err == ENOMEM ? ENOMEM : EINVAL;
+
+	err = copy_headers(x, prm->headerv);
+	if (err)
+		return err;
+
+	x->easy = curl_easy_init();
+	if (!x->easy)
+		return ENOMEM;
+
+	err = set_options(x);
+	if (!err && set_body(x, prm))
+		err = ENOMEM;
+	if (!err)
+		err = tmr_alloc(&x->tmr, x->client->loop, deadline_handler, x);
+
+	return err;
+}
+
+static void set_limits(struct xfer *x, const struct http_param *prm)
+{
+	x->body_max = prm->body_max;
+	x->idle_ms = prm->idle_ms;
+	x->redirects_on = prm->redirects &&
+			  (!prm->method || str_eq(prm->method, "GET"));
+	x->allowh = prm->allowh;
+	x->start_us = clk_now_us();
+	x->last_ms = loop_now_ms(x->client->loop);
+	x->end_ms = prm->timeout_ms ? x->last_ms + prm->timeout_ms
+				    : UINT64_MAX;
+}
+
+int http_request(struct http_req **rp, struct http_client *c,
+		 const struct http_param *prm, http_body_h *bodyh,
+		 http_done_h *doneh, void *arg)
+{
+	struct http_req *r;
+	struct xfer *x;
+	int err;
+
+	if (!rp || !c || !prm || !prm->url || (prm->bodyc && !prm->body))
+		return EINVAL;
+
+	r = mem_zalloc(sizeof(*r), req_destructor);
+	if (!r)
+		return ENOMEM;
+	x = mem_zalloc(sizeof(*x), xfer_destructor);
+	if (!x) {
+		mem_deref(r);
+		return ENOMEM;
+	}
+
+	r->x = x;
+	x->req = r;
+	x->client = mem_ref(c);
+	err = xfer_init(x, prm);
+	if (err) {
+		mem_deref(r);
+		return err;
+	}
+
+	set_limits(x, prm);
+	x->bodyh = bodyh;
+	x->doneh = doneh;
+	x->arg = arg;
+	x->start = true;
+	list_append(&c->xferl, &x->le, x);
+	loop_flush_later(c->loop, &c->flush);
+	tmr_start(x->tmr, 0); /* sets itself to the first deadline */
+	*rp = r;
+
+	return 0;
+}
+
+void http_pause(struct http_req *r, bool pause)
+{
+	struct xfer *x = r ? r->x : NULL;
+
+	if (!x || x->paused == pause)
+		return;
+
+	x->paused = pause;
+	loop_flush_later(x->client->loop, &x->client->flush);
+}

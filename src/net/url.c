@@ -1,0 +1,163 @@
+/**
+ * @file url.c  URLs: origin and resolution, with libcurl's parser
+ *
+ * The same parser reads the URL when it is fetched, so what was checked is
+ * what is contacted.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <curl/curl.h>
+#include <convod/http.h>
+#include <convod/mem.h>
+#include <convod/str.h>
+#include "curl_init.h"
+
+int curl_init(void)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static bool done;
+	CURLcode code = CURLE_OK;
+
+	pthread_mutex_lock(&lock);
+	if (!done) {
+		code = curl_global_init_mem(
+			CURL_GLOBAL_DEFAULT, mem_raw_malloc, mem_raw_free,
+			mem_raw_realloc, mem_raw_strdup, mem_raw_calloc);
+		done = code == CURLE_OK;
+	}
+	pthread_mutex_unlock(&lock);
+
+	return code ? ENOMEM : 0;
+}
+
+static int to_errno(CURLUcode code)
+{
+	switch (code) {
+	case CURLUE_OK:
+		return 0;
+	case CURLUE_OUT_OF_MEMORY:
+		return ENOMEM;
+	default:
+		return EBADMSG;
+	}
+}
+
+static int set_url(CURLU *u, const char *url)
+{
+	if (strlen(url) >= HTTP_URL_MAX)
+		return EOVERFLOW;
+
+	return to_errno(curl_url_set(u, CURLUPART_URL, url, 0));
+}
+
+/** Is it http or https? libcurl knows many more */
+static int check_scheme(CURLU *u)
+{
+	char *scheme;
+	CURLUcode code = curl_url_get(u, CURLUPART_SCHEME, &scheme, 0);
+	bool ok;
+
+	if (code)
+		return to_errno(code);
+
+	ok = str_caseeq(scheme, "http") || str_caseeq(scheme, "https");
+	curl_free(scheme);
+
+	return ok ? 0 : EBADMSG;
+}
+
+static int print_origin(char *dst, size_t size, CURLU *u)
+{
+	char *scheme = NULL, *host = NULL, *port = NULL;
+	CURLUcode code = curl_url_get(u, CURLUPART_SCHEME, &scheme, 0);
+	int n, err = 0;
+
+	if (!code)
+		code = curl_url_get(u, CURLUPART_HOST, &host, 0);
+	if (!code)
+		code = curl_url_get(u, CURLUPART_PORT, &port,
+				    CURLU_DEFAULT_PORT);
+	if (code) {
+		err = to_errno(code);
+		goto out;
+	}
+
+	n = snprintf(dst, size, "%s://%s:%s", scheme, host, port);
+	if (n < 0 || (size_t)n >= size) {
+		err = EOVERFLOW;
+		goto out;
+	}
+	for (char *p = dst; *p; p++)
+		*p = (char)tolower((unsigned char)*p);
+
+out:
+	curl_free(scheme);
+	curl_free(host);
+	curl_free(port);
+
+	return err;
+}
+
+int url_origin(char *dst, size_t size, const char *url)
+{
+	CURLU *u;
+	int err;
+
+	if (!dst || !size || !url)
+		return EINVAL;
+
+	err = curl_init();
+	if (err)
+		return err;
+
+	u = curl_url();
+	if (!u)
+		return ENOMEM;
+
+	err = set_url(u, url);
+	if (!err)
+		err = check_scheme(u);
+	if (!err)
+		err = print_origin(dst, size, u);
+	curl_url_cleanup(u);
+
+	return err;
+}
+
+int url_resolve(char **dst, const char *base, const char *ref)
+{
+	char *url;
+	CURLU *u;
+	int err;
+
+	if (!dst || !base || !ref)
+		return EINVAL;
+
+	err = curl_init();
+	if (err)
+		return err;
+
+	u = curl_url();
+	if (!u)
+		return ENOMEM;
+
+	err = set_url(u, base);
+	/* setting a URL again resolves it against the one before */
+	if (!err && *ref)
+		err = set_url(u, ref);
+	if (!err)
+		err = check_scheme(u);
+	if (!err)
+		err = to_errno(curl_url_get(u, CURLUPART_URL, &url, 0));
+	curl_url_cleanup(u);
+	if (err)
+		return err;
+
+	err = str_dup(dst, url);
+	curl_free(url);
+
+	return err;
+}
