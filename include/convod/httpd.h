@@ -18,23 +18,30 @@
 CV_BEGIN_DECLS
 
 enum {
-	HTTP_HEAD_MAX = 16384,  /* bytes; more is answered 431           */
-	HTTP_HEAD_MS = 5000,    /* to send it; then closed               */
-	HTTP_BODY_MAX = 65536,  /* more is answered 413, chunked 411     */
-	WS_MESSAGE_MAX = 65536, /* more is closed 1009                   */
-	WS_FRAGMENTS_MAX = 64,  /* of one message; likewise              */
-	WS_QUEUE_MAX = 65536,   /* bytes not taken by a carrier that does
+	HTTP_HEAD_MAX = 16384,   /* bytes; more is answered 431           */
+	HTTP_HEAD_MS = 5000,     /* to send it; then closed               */
+	HTTP_BODY_MAX = 65536,   /* more is answered 413, chunked 411     */
+	WS_MESSAGE_MAX = 65536,  /* more is closed 1009                   */
+	WS_FRAGMENTS_MAX = 64,   /* of one message; likewise              */
+	WS_QUEUE_MAX = 65536,    /* bytes not taken by a carrier that does
 				    * not read: ws_send_text() says EAGAIN  */
-	WS_STUCK_MS = 10000,    /* so long unread, then closed           */
-	WS_PING_MS = 25000,     /* keeps idle proxies from cutting; an
+	WS_STUCK_MS = 10000,     /* so long unread, then closed           */
+	WS_PING_MS = 25000,      /* keeps idle proxies from cutting; an
 				    * unanswered one never ends a call      */
-	WS_PRE_BYTES = 16,      /* head room that ws_send_text() needs   */
+	WS_CLOSE_MS = 2000,      /* for the peer to answer a close frame  */
+	WS_PRE_BYTES = 16,       /* head room that ws_send_text() needs   */
+	HTTP_LINGER_MS = 2000,   /* to read an answer that refuses        */
+	HTTP_WAITING_MAX = 1024, /* connections without a complete request,
+				    * of an acceptor and of a worker; beyond
+				    * it the oldest is dropped              */
 };
 
 /** Websocket close codes, RFC 6455 section 7.4.1 */
 enum ws_code {
 	WS_NORMAL = 1000,
 	WS_GOING_AWAY = 1001,
+	WS_NO_STATUS = 1005, /* the peer gave none; never sent          */
+	WS_ABNORMAL = 1006,  /* no close frame came or went; never sent */
 	WS_NOT_UTF8 = 1007,
 	WS_POLICY = 1008,
 	WS_TOO_BIG = 1009,
@@ -44,16 +51,49 @@ enum ws_code {
 struct httpd;
 struct ws;
 
-/** A request head as it came */
+/** Where connections come from: public or administrative port */
+enum httpd_port { HTTPD_PUBLIC, HTTPD_ADMIN };
+
+/**
+ * A request head as it came, a mem object. Over TLS that ends here it is
+ * printed again from what libwebsockets parsed: escapes decoded and encoded
+ * anew, only well-known headers and those of the carriers' signatures.
+ */
 struct http_head {
 	char method[16];
-	const char *target; /* raw: nothing decoded */
-	bool upgrade;       /* asks for a websocket */
-	const char *raw;    /* whole head, ends with a zero */
+	const char *target;     /* raw: nothing decoded */
+	bool target_exact;      /* byte for byte as sent. Over TLS false if
+				 * there is a query or anything escaped; an
+				 * escaped letter goes unnoticed there */
+	bool upgrade;           /* asks for a websocket */
+	bool chunked;           /* has a Transfer-Encoding */
+	int64_t content_length; /* -1 if there is none */
+	const char *raw;        /* whole head, ends with a zero */
 	size_t len;
+	enum httpd_port port;
 	bool tls;      /* came over TLS that ends here */
 	char peer[64]; /* address of the peer, for logs */
 };
+
+/**
+ * Parse a request head
+ *
+ * @param hp  Set to a new object; release with mem_deref()
+ * @param raw From the request line to the empty line that ends it
+ *
+ * @return 0; EBADMSG: not HTTP/1.0 or 1.1 as RFC 9112 has it; ENOMEM
+ */
+CV_NODISCARD int http_head_decode(struct http_head **hp, const char *raw,
+				  size_t len);
+
+/**
+ * Status to refuse a well-formed request with, before anybody looks at what
+ * it wants: 400, 411, 413, 426, 431, 501, 505; or 0
+ */
+int http_head_refuse(const struct http_head *head);
+
+/** "Not Found" for 404 */
+const char *http_reason(int status);
 
 /**
  * Value of a header
@@ -86,7 +126,8 @@ typedef void(httpd_request_h)(const struct http_head *head, const char *body,
  *
  * @return 101 to accept; the handler then has ws_accept()ed handlers for ws
  *         (only stored: nothing may be sent before the open handler);
- *         or the HTTP status to refuse with
+ *         or the HTTP status to refuse with. Should the peer vanish before
+ *         the websocket is open, closeh comes without openh.
  */
 typedef int(httpd_upgrade_h)(struct ws *ws, const struct http_head *head,
 			     void *arg);
@@ -99,12 +140,15 @@ struct ws_handlers {
 	void (*binaryh)(size_t len, void *arg);
 	/** Everything queued has left after ws_send_text() said EAGAIN */
 	void (*drainh)(void *arg);
-	/** Gone; exactly once after openh; ws is invalid afterwards */
+	/**
+	 * Gone; exactly once after an upgrade handler said 101. ws is invalid
+	 * afterwards.
+	 *
+	 * @param code What the peer sent, or ws_close() was given, or
+	 *             WS_ABNORMAL; WS_GOING_AWAY from httpd_close()
+	 */
 	void (*closeh)(int code, void *arg);
 };
-
-/** Where connections come from: public or administrative port */
-enum httpd_port { HTTPD_PUBLIC, HTTPD_ADMIN };
 
 struct httpd_param {
 	httpd_request_h *requesth;
@@ -112,13 +156,39 @@ struct httpd_param {
 	void *arg;
 	const char *tls_cert; /* PEM files; NULL: plain */
 	const char *tls_key;
+
+	/* 0: the constants above */
+	uint32_t head_ms; /* TLS handshake, head and body: each this long */
+	uint32_t linger_ms;
+	uint32_t ws_stuck_ms;
+	uint32_t ws_ping_ms;
+	uint32_t ws_close_ms;
 };
 
+/**
+ * Raise RLIMIT_NOFILE before: libwebsockets sizes its tables by it.
+ *
+ * @return 0; EINVAL: certificate or key cannot be used; ENOMEM; EIO:
+ *         libwebsockets could not start, see the log
+ */
 CV_NODISCARD int httpd_alloc(struct httpd **hp, struct loop *l,
 			     const struct httpd_param *prm);
 
-/** Destroy the context; open websockets get their close handlers */
+/**
+ * Open websockets get their close handlers (1001), all connections end, the
+ * context is destroyed. Call it on the loop's thread when the loop is not
+ * running (it serves some turns itself), then mem_deref() the httpd before
+ * the loop.
+ */
 void httpd_close(struct httpd *h);
+
+/**
+ * Take over a connection whose head has been peeked at. Thread: any
+ *
+ * @param fd   Closed on error as well
+ * @param head A reference is kept
+ */
+CV_NODISCARD int httpd_adopt(struct httpd *h, int fd, struct http_head *head);
 
 /** Install handlers, from inside the upgrade handler */
 void ws_accept(struct ws *ws, const struct ws_handlers *h, void *arg);
@@ -128,20 +198,31 @@ void ws_accept(struct ws *ws, const struct ws_handlers *h, void *arg);
  *
  * @param buf The message; WS_PRE_BYTES in front of it are overwritten
  *
- * @return 0; EAGAIN: WS_QUEUE_MAX bytes wait, nothing was taken; ENOTCONN
+ * @return 0; EAGAIN: WS_QUEUE_MAX bytes wait, nothing was taken, the drain
+ *         handler tells when to go on; ENOTCONN: closing or not open;
+ *         EMSGSIZE: more than WS_MESSAGE_MAX; ENOMEM
  */
 CV_NODISCARD int ws_send_text(struct ws *ws, char *buf, size_t len);
 
-/** Send a close frame and end; closeh comes later. A second one is ignored. */
+/**
+ * Send a close frame behind what is queued, and end. closeh comes later: when
+ * the peer has answered, at the latest after WS_CLOSE_MS. What still arrives
+ * is dropped. A second one is ignored.
+ *
+ * @param reason At most 123 bytes of UTF-8, or NULL
+ */
 void ws_close(struct ws *ws, int code, const char *reason);
 
 /* ------------------------------------------------------------ acceptor */
 
 struct acceptor;
 
-/** Which worker shall serve this connection? NULL: none, answer 503 */
+/**
+ * Which worker shall serve this connection? NULL: none, answer 503. Over TLS
+ * the head has no more than the peer's address yet (its target is "").
+ */
 typedef struct httpd *(acceptor_pick_h)(const struct http_head *head,
-					enum httpd_port port, void *arg);
+					void *arg);
 
 struct acceptor_param {
 	const char *host;
@@ -152,6 +233,9 @@ struct acceptor_param {
 	bool tls;            /* PORT speaks TLS: no head to peek at */
 	acceptor_pick_h *pickh;
 	void *arg;
+
+	uint32_t head_ms; /* 0: HTTP_HEAD_MS */
+	uint32_t linger_ms;
 };
 
 /**

@@ -20,6 +20,7 @@ CV_BEGIN_DECLS
 	X(CALLS_REFUSED, "calls_refused_total", "upgrades answered 503, CALLS_MAX reached") \
 	X(SIGNATURES_REFUSED, "signatures_refused_total", "upgrades answered 403") \
 	X(HTTP_REFUSED, "http_refused_total", "request heads or bodies that were refused") \
+	X(ACCEPTS_REFUSED, "accepts_refused_total", "connections turned away for want of descriptors or memory") \
 	X(FRAMES_IN, "frames_in_total", "media messages received") \
 	X(FRAMES_ODD, "frames_slow_scan_total", "media messages that needed the full JSON parser") \
 	X(SAMPLES_DROPPED, "samples_dropped_total", "caller samples that the ring had no room for") \
