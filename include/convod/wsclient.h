@@ -17,15 +17,15 @@
 CV_BEGIN_DECLS
 
 enum {
-	WSC_CONNECT_MS = 10000,    /* lookup, TCP, TLS and upgrade together  */
-	WSC_CLOSE_MS = 2000,       /* for the peer to answer a close frame   */
-	WSC_MESSAGE_MAX = 1 << 20, /* bytes received in a message            */
+	WSC_CONNECT_MS = 10000,    /* lookup, TCP, TLS and upgrade together */
+	WSC_CLOSE_MS = 2000,       /* for the peer to answer a close frame */
+	WSC_MESSAGE_MAX = 1 << 20, /* bytes received in a message */
 	WSC_BACKLOG_MAX = 256 << 10, /* bytes the peer does not read: full is
-				      * EAGAIN, nothing taken, drainh follows */
-	WSC_HEADERS_MAX = 2048, /* bytes of one's own request headers     */
+				      * EAGAIN, nothing taken, drainh later */
+	WSC_HEADERS_MAX = 2048,      /* bytes of one's own request headers */
 	WSC_HOST_MAX = 256,
 	WSC_CODE_NONE = 1005,     /* close frame without a code */
-	WSC_CODE_ABNORMAL = 1006, /* no close frame at all      */
+	WSC_CODE_ABNORMAL = 1006, /* no close frame at all */
 };
 
 /** A ws:// or wss:// URL taken apart */
