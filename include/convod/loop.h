@@ -53,6 +53,16 @@ void tmr_cancel(struct tmr *t);
 
 bool tmr_is_running(const struct tmr *t);
 
+/* ------------------------------------------------------------ signals */
+
+struct sig;
+
+typedef void(sig_h)(int signum, void *arg);
+
+/** Handle a signal on this loop. mem_deref() restores the default. */
+CV_NODISCARD int sig_alloc(struct sig **sp, struct loop *l, int signum,
+			   sig_h *h, void *arg);
+
 /* -------------------------------------------------- end-of-turn flush */
 
 /** Embedded in an object that gathers work during a turn, zeroed first */

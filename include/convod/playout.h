@@ -64,6 +64,10 @@ CV_NODISCARD int playout_alloc(struct playout **pp,
 CV_NODISCARD int playout_queue(struct playout *p, struct clip *c,
 			       uint32_t utterance);
 
+/** Queue before whatever has not begun to be sent */
+CV_NODISCARD int playout_queue_first(struct playout *p, struct clip *c,
+				     uint32_t utterance);
+
 /**
  * Give an utterance another clip, while nothing of it has been sent: the voice
  * speaks what could not be fetched

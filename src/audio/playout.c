@@ -88,6 +88,22 @@ int playout_queue(struct playout *p, struct clip *c, uint32_t utterance)
 	return 0;
 }
 
+int playout_queue_first(struct playout *p, struct clip *c, uint32_t utterance)
+{
+	size_t at = p->pos ? 1 : 0;
+
+	if (p->queuec == PLAYOUT_QUEUE_MAX)
+		return ENOBUFS;
+
+	memmove(p->queuev + at + 1, p->queuev + at,
+		(p->queuec - at) * sizeof(*p->queuev));
+	p->queuev[at] = (struct queued){.clip = mem_ref(c),
+					.utterance = utterance};
+	++p->queuec;
+
+	return 0;
+}
+
 int playout_replace(struct playout *p, struct clip *c, uint32_t utterance)
 {
 	for (size_t i = 0; i < p->queuec; i++) {

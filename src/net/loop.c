@@ -201,7 +201,7 @@ static void timer_handler(uv_timer_t *uv)
 	t->h(t->arg);
 }
 
-static void timer_closed_handler(uv_handle_t *handle)
+static void closed_handler(uv_handle_t *handle)
 {
 	mem_raw_free(handle);
 }
@@ -211,7 +211,7 @@ static void tmr_destructor(void *arg)
 	struct tmr *t = arg;
 
 	if (t->uv)
-		uv_close((uv_handle_t *)t->uv, timer_closed_handler);
+		uv_close((uv_handle_t *)t->uv, closed_handler);
 }
 
 int tmr_alloc(struct tmr **tp, struct loop *l, tmr_h *h, void *arg)
@@ -257,6 +257,63 @@ void tmr_cancel(struct tmr *t)
 bool tmr_is_running(const struct tmr *t)
 {
 	return t && uv_is_active((const uv_handle_t *)t->uv);
+}
+
+/* ------------------------------------------------------------ signals */
+
+struct sig {
+	uv_signal_t *uv; /* freed by libuv's close callback */
+	sig_h *h;
+	void *arg;
+};
+
+static void signal_handler(uv_signal_t *uv, int signum)
+{
+	struct sig *s = uv->data;
+
+	s->h(signum, s->arg);
+}
+
+static void sig_destructor(void *arg)
+{
+	struct sig *s = arg;
+
+	if (s->uv)
+		uv_close((uv_handle_t *)s->uv, closed_handler);
+}
+
+int sig_alloc(struct sig **sp, struct loop *l, int signum, sig_h *h, void *arg)
+{
+	struct sig *s = mem_zalloc(sizeof(*s), sig_destructor);
+	int err;
+
+	if (!s)
+		return ENOMEM;
+
+	s->h = h;
+	s->arg = arg;
+	s->uv = mem_raw_malloc(sizeof(*s->uv));
+	if (!s->uv) {
+		mem_deref(s);
+		return ENOMEM;
+	}
+
+	err = uv_signal_init(&l->uv, s->uv);
+	if (err) {
+		mem_raw_free(s->uv);
+		s->uv = NULL;
+		mem_deref(s);
+		return -err;
+	}
+
+	s->uv->data = s;
+	err = uv_signal_start(s->uv, signal_handler, signum);
+	if (err)
+		mem_deref(s);
+	else
+		*sp = s;
+
+	return -err;
 }
 
 /* ------------------------------------------------- flush, other threads */

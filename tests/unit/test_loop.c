@@ -1,4 +1,5 @@
 #include <pthread.h>
+#include <signal.h>
 #include <convod/loop.h>
 #include "test.h"
 
@@ -109,14 +110,41 @@ static void test_job_runs_and_reports(void **state)
 	mem_deref(f.loop);
 }
 
+static void sig_handler(int signum, void *arg)
+{
+	struct fixture *f = arg;
+
+	f->done = signum;
+	loop_stop(f->loop);
+}
+
+static void test_signal(void **state)
+{
+	struct fixture f = {0};
+	struct sig *sig = NULL;
+
+	(void)state;
+	assert_int_equal(loop_alloc(&f.loop), 0);
+	assert_int_equal(sig_alloc(&sig, f.loop, SIGUSR1, sig_handler, &f), 0);
+	assert_int_equal(raise(SIGUSR1), 0);
+	loop_run(f.loop);
+	assert_int_equal(f.done, SIGUSR1);
+	mem_deref(sig);
+	mem_deref(f.loop);
+}
+
 static int alloc_body(void *arg)
 {
 	struct loop *l = NULL;
 	struct tmr *t = NULL;
+	struct sig *s = NULL;
 	int err = loop_alloc(&l);
 
 	if (!err)
 		err = tmr_alloc(&t, l, timer_handler, arg);
+	if (!err)
+		err = sig_alloc(&s, l, SIGUSR1, sig_handler, arg);
+	mem_deref(s);
 	mem_deref(t);
 	mem_deref(l);
 
@@ -135,6 +163,7 @@ int main(void)
 		cmocka_unit_test(test_timer_then_one_flush),
 		cmocka_unit_test(test_post_from_a_thread),
 		cmocka_unit_test(test_job_runs_and_reports),
+		cmocka_unit_test(test_signal),
 		cmocka_unit_test(test_out_of_memory),
 	};
 

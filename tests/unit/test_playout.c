@@ -321,6 +321,31 @@ static void test_replace_before_it_began(void **state)
 	mem_deref(other);
 }
 
+static void test_queue_first(void **state)
+{
+	struct fake *f = *state;
+	struct clip *c = clip_of(60, 0), *arriving = NULL;
+
+	/* before one that has not begun … */
+	assert_int_equal(clip_alloc(&arriving, AUDIO_RATE), 0);
+	assert_int_equal(playout_queue(f->p, arriving, 1), 0);
+	playout_tick(f->p, 0);
+	assert_int_equal(playout_queue_first(f->p, c, 2), 0);
+	playout_tick(f->p, 0);
+	assert_string_equal(f->text, "M60 S2 Ku2g0 ");
+	forget(f);
+
+	/* … and behind one that has */
+	append(arriving, 20);
+	playout_tick(f->p, 100);
+	assert_int_equal(playout_queue_first(f->p, c, 3), 0);
+	clip_end(arriving, 0);
+	playout_tick(f->p, 100);
+	assert_string_equal(f->text, "M20 S1 Ku1g0 M60 S3 Ku3g0 ");
+	mem_deref(arriving);
+	mem_deref(c);
+}
+
 static void test_carrier_that_does_not_read(void **state)
 {
 	struct fake *f = *state;
@@ -410,6 +435,7 @@ int main(void)
 		TEST(test_arriving_clip),
 		TEST(test_empty_clip_is_not_heard),
 		TEST(test_replace_before_it_began),
+		TEST(test_queue_first),
 		TEST(test_carrier_that_does_not_read),
 		TEST(test_dead_carrier_stops_it),
 		TEST(test_queue_from_inside_finished),

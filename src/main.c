@@ -1,0 +1,197 @@
+/**
+ * @file main.c  Options, configuration, signals
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <convod/conf.h>
+#include <convod/log.h>
+#include <convod/loop.h>
+#include <convod/mem.h>
+#include <convod/metrics.h>
+#include <convod/server.h>
+#include <convod/str.h>
+#include "server/healthcheck.h"
+
+/* Threads of libuv's pool: decoding, names. Fixed before the first use. */
+#define POOL_THREADS "4"
+
+struct app {
+	struct loop *loop;
+	struct server *server;
+	bool draining;
+};
+
+static void print_help(void)
+{
+	puts("Usage: convod [OPTION]\n"
+	     "Answer phone calls: a carrier's websocket on /convo, a "
+	     "recogniser, a dialog\nmanager, a voice.\n\n"
+	     "  --check-config    say whether the settings are right, and "
+	     "exit\n"
+	     "  --healthcheck     ask a running convod whether it is well, "
+	     "and "
+	     "exit\n"
+	     "  --print-config    print the settings as a sample .env, and "
+	     "exit\n"
+	     "  --print-markdown  print the table of settings, and exit\n"
+	     "  --print-man       the same in roff\n"
+	     "  --version         print the version, and exit\n"
+	     "  --help            print this, and exit\n\n"
+	     "Settings come from .env, .env.local and the environment:\n");
+	conf_print_help(stdout);
+}
+
+static void done_handler(void *arg)
+{
+	struct app *app = arg;
+
+	loop_stop(app->loop);
+}
+
+static void signal_handler(int signum, void *arg)
+{
+	struct app *app = arg;
+
+	log_info(NULL, "signal", "signal=%d", signum);
+	if (app->draining) {
+		loop_stop(app->loop);
+		return;
+	}
+
+	app->draining = true;
+	server_drain(app->server, done_handler, app);
+}
+
+static enum log_level level_of(const char *name)
+{
+	static const char *const namev[] = {"debug", "info", "warn", "error"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(namev); i++) {
+		if (!strcmp(namev[i], name))
+			return (enum log_level)i;
+	}
+
+	return LOG_LVL_INFO;
+}
+
+static int serve(struct conf *conf)
+{
+	struct app app = {0};
+	struct sig *term = NULL, *intr = NULL;
+	char errbuf[CONF_ERR_MAX];
+	int err;
+
+	err = metrics_thread_init();
+	if (!err)
+		err = loop_alloc(&app.loop);
+	if (!err)
+		err = sig_alloc(&term, app.loop, SIGTERM, signal_handler,
+				&app);
+	if (!err)
+		err = sig_alloc(&intr, app.loop, SIGINT, signal_handler, &app);
+	if (err) {
+		log_error(NULL, "cannot start", "err=\"%s\"", strerror(err));
+		goto out;
+	}
+
+	err = server_alloc(&app.server, app.loop, conf, errbuf);
+	if (err) {
+		log_error(NULL, "cannot start", "err=\"%s\"", LOG_STR(errbuf));
+		goto out;
+	}
+
+	loop_run(app.loop);
+
+out:
+	mem_deref(app.server);
+	mem_deref(term);
+	mem_deref(intr);
+	mem_deref(app.loop);
+
+	return err;
+}
+
+static int start(struct conf *conf)
+{
+	int err = log_init(level_of(conf->log_level),
+			   strcmp(conf->log_format, "json") ? LOG_TEXT
+							    : LOG_JSON);
+
+	if (!err) {
+		log_set_transcripts(conf->log_transcripts);
+		err = serve(conf);
+	}
+	log_close();
+
+	return err;
+}
+
+static int with_conf(int option)
+{
+	char errbuf[CONF_ERR_MAX];
+	struct conf *conf = NULL;
+	int err = conf_load(&conf, ".", NULL, NULL, errbuf);
+
+	if (err) {
+		fprintf(stderr, "convod: %s\n", errbuf);
+		return EXIT_FAILURE;
+	}
+
+	if (option == 'c')
+		puts("the settings are right");
+	else if (option == 'H')
+		err = healthcheck(conf);
+	else
+		err = start(conf);
+	mem_deref(conf);
+
+	return err ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(int argc, char *argv[])
+{
+	static const struct option optionv[] = {
+		{"check-config", no_argument, NULL, 'c'},
+		{"healthcheck", no_argument, NULL, 'H'},
+		{"print-config", no_argument, NULL, 'p'},
+		{"print-markdown", no_argument, NULL, 'm'},
+		{"print-man", no_argument, NULL, 'M'},
+		{"version", no_argument, NULL, 'v'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	int option = getopt_long(argc, argv, "", optionv, NULL);
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)setenv("UV_THREADPOOL_SIZE", POOL_THREADS, 0);
+
+	if (option == '?' || optind < argc) {
+		fputs("convod: see convod --help\n", stderr);
+		return 2;
+	}
+
+	switch (option) {
+	case 'p':
+		conf_print_sample(stdout);
+		return EXIT_SUCCESS;
+	case 'm':
+		conf_print_markdown(stdout);
+		return EXIT_SUCCESS;
+	case 'M':
+		conf_print_man(stdout);
+		return EXIT_SUCCESS;
+	case 'v':
+		puts("convod " CONVOD_VERSION);
+		return EXIT_SUCCESS;
+	case 'h':
+		print_help();
+		return EXIT_SUCCESS;
+	default:
+		return with_conf(option);
+	}
+}

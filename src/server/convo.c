@@ -1,0 +1,562 @@
+/**
+ * @file convo.c  One carrier's websocket: a call and all that belongs to it
+ *
+ * The conversation (call/) decides; this file carries out. Everything that
+ * happens to a call asks for one convo_tick() at the end of the loop's turn,
+ * which lets the conversation and playout do what is due.
+ *
+ *	convo ──▶ call, playout, ring, vad, timer
+ *	      ──▶ asr_session (reads the ring), dialog_session
+ *	      ──▶ speeches (speech.c), each with a clip and what fills it
+ *	worker ──▶ convo: from the upgrade until the socket is closed and the
+ *	           recogniser has given its last result
+ */
+#include <errno.h>
+#include <string.h>
+#include <convod/audio.h>
+#include <convod/clk.h>
+#include <convod/log.h>
+#include <convod/mem.h>
+#include <convod/metrics.h>
+#include <convod/str.h>
+#include "convo.h"
+
+/* ------------------------------------------------------------- the end */
+
+/* Let go of whatever works for the call. The conversation is told first, so
+ * that nothing of this makes it act. */
+static void stop_work(struct convo *cv, enum call_end end)
+{
+	if (cv->call)
+		call_stop(cv->call, end);
+
+	tmr_cancel(cv->tmr);
+	list_unlink(&cv->flush.le);
+	list_flush(&cv->speechl);
+	cv->dialog = mem_deref(cv->dialog);
+	cv->playout = mem_deref(cv->playout);
+}
+
+static void destructor(void *arg)
+{
+	struct convo *cv = arg;
+
+	stop_work(cv, CALL_END_ERROR);
+	list_unlink(&cv->le);
+	mem_deref(cv->asr);
+	mem_deref(cv->call);
+	mem_deref(cv->vad);
+	mem_deref(cv->ring);
+	mem_deref(cv->tmr);
+}
+
+/* The reason is recorded once, whoever finds it out first */
+static void record_end(struct convo *cv, enum call_end end)
+{
+	const struct worker *w = cv->worker;
+
+	if (cv->phase != CONVO_UP)
+		return;
+
+	cv->phase = CONVO_ENDED;
+	registry_end(w->shared->registry, cv->call_id, end);
+	metrics_gauge(M_CALLS_UP, -1);
+	log_info(cv->call_id, "call ended", "reason=%s ms=%llu frames=%llu",
+		 call_end_name(end),
+		 (unsigned long long)(loop_now_ms(w->net.loop) - cv->start_ms),
+		 (unsigned long long)cv->frames);
+}
+
+/* The carrier broke the rules, or we have to give up: close with a code */
+void convo_abort(struct convo *cv, int code, const char *why,
+		 enum call_end end)
+{
+	log_warn(cv->phase == CONVO_NEW ? NULL : cv->call_id, "call closed",
+		 "code=%d why=\"%s\" peer=%s", code, why, cv->peer);
+	record_end(cv, end);
+	stop_work(cv, end);
+	if (cv->ws)
+		ws_close(cv->ws, code, why);
+}
+
+static void hang_up_op(enum call_end end, void *arg)
+{
+	struct convo *cv = arg;
+	int code = end == CALL_END_SHUTDOWN ? WS_GOING_AWAY : WS_NORMAL;
+
+	/* We are inside the conversation: let go of things at the end of the
+	 * turn, by the close handler at the latest */
+	record_end(cv, end);
+	ws_close(cv->ws, code, call_end_name(end));
+}
+
+/* The last result is in, or nobody waits for it */
+static void release(struct convo *cv)
+{
+	list_unlink(&cv->le);
+	mem_deref(cv);
+}
+
+static void close_handler(int code, void *arg)
+{
+	struct convo *cv = arg;
+
+	cv->ws = NULL;
+	record_end(cv, CALL_END_CALLER);
+	stop_work(cv, CALL_END_CALLER);
+
+	metrics_gauge(M_SOCKETS_UP, -1);
+	atomic_fetch_sub(&cv->worker->calls, 1);
+	registry_leave(cv->worker->shared->registry);
+	log_debug(cv->call_id, "socket closed", "code=%d", code);
+
+	/* What was said last is still worth recognising: the recogniser
+	 * writes its finals where others read them */
+	if (cv->asr && cv->asr_state != ASR_DOWN)
+		asr_session_finish(cv->asr);
+	else
+		release(cv);
+}
+
+/* -------------------------------------------------------- conversation */
+
+static void tick(void *arg)
+{
+	struct convo *cv = arg;
+	uint64_t now = loop_now_ms(cv->worker->net.loop);
+	uint64_t next;
+
+	if (cv->phase != CONVO_UP)
+		return;
+
+	call_tick(cv->call, now);
+	if (cv->phase != CONVO_UP)
+		return;
+
+	next = playout_tick(cv->playout, now);
+	next = MIN(next, call_next_ms(cv->call));
+	if (next == UINT64_MAX)
+		tmr_cancel(cv->tmr);
+	else
+		tmr_start_at(cv->tmr, next);
+}
+
+void convo_touch(struct convo *cv)
+{
+	if (cv->phase == CONVO_UP)
+		loop_flush_later(cv->worker->net.loop, &cv->flush);
+}
+
+static void timer_handler(void *arg)
+{
+	struct convo *cv = arg;
+
+	if (cv->phase == CONVO_NEW)
+		convo_abort(cv, WS_POLICY, "no start", CALL_END_PROTOCOL);
+	else
+		tick(cv);
+}
+
+static int turn_op(const struct dialog_turn *t, void *arg)
+{
+	struct convo *cv = arg;
+
+	cv->turn_us = clk_now_us();
+	cv->answering = true;
+
+	return cv->dialog ? cv->dialog->dialog->be->turn(cv->dialog, t)
+			  : ENOTCONN;
+}
+
+static void cancel_turn_op(void *arg)
+{
+	struct convo *cv = arg;
+
+	if (cv->dialog)
+		cv->dialog->dialog->be->cancel(cv->dialog);
+}
+
+static void stop_speaking_op(void *arg)
+{
+	struct convo *cv = arg;
+
+	list_flush(&cv->speechl);
+	playout_clear(cv->playout, loop_now_ms(cv->worker->net.loop));
+}
+
+static uint32_t heard_ms_op(uint32_t utterance, void *arg)
+{
+	const struct convo *cv = arg;
+
+	return playout_heard_ms(cv->playout, utterance,
+				loop_now_ms(cv->worker->net.loop));
+}
+
+static void restart_asr_op(void *arg)
+{
+	struct convo *cv = arg;
+
+	/* opened again at the end of the turn: we may be inside one of its
+	 * handlers */
+	cv->asr_restart = true;
+	convo_touch(cv);
+}
+
+static const struct call_ops call_ops = {
+	.turn = turn_op,
+	.cancel_turn = cancel_turn_op,
+	.say = speech_say_op,
+	.play = speech_play_op,
+	.prompt = speech_prompt_op,
+	.stop_speaking = stop_speaking_op,
+	.heard_ms = heard_ms_op,
+	.restart_asr = restart_asr_op,
+	.hang_up = hang_up_op,
+};
+
+/* ---------------------------------------------------------- recogniser */
+
+static uint64_t now_ms(const struct convo *cv)
+{
+	return loop_now_ms(cv->worker->net.loop);
+}
+
+static void result_handler(const struct asr_result *res, void *arg)
+{
+	struct convo *cv = arg;
+
+	if (res->final && *res->text)
+		metrics_inc(M_ASR_FINALS);
+	if (res->final && log_transcripts())
+		log_info(cv->call_id, "heard", "text=\"%s\"",
+			 LOG_STR(res->text));
+
+	call_result(cv->call, res, now_ms(cv));
+	convo_touch(cv);
+}
+
+static void asr_state_handler(enum asr_state state, const char *why, void *arg)
+{
+	struct convo *cv = arg;
+
+	if (state != cv->asr_state)
+		log_info(cv->call_id, "recogniser", "state=%d why=\"%s\"",
+			 state, LOG_STR(why ? why : ""));
+	cv->asr_state = state;
+
+	if (!cv->ws && (state == ASR_ENDED || state == ASR_DOWN)) {
+		release(cv);
+		return;
+	}
+
+	if (state == ASR_DOWN)
+		metrics_inc(M_ASR_FAILED);
+	call_asr_state(cv->call, state, now_ms(cv));
+	convo_touch(cv);
+}
+
+static void open_asr(struct convo *cv)
+{
+	const struct asr_session_param prm = {
+		.conversation = *cv->conversation ? cv->conversation
+						  : cv->call_id,
+		.call_id = cv->call_id,
+		.replay_ms = cv->worker->shared->conf->asr_replay_ms,
+		/* a recogniser that comes back after a minute is welcome */
+		.tries = UINT32_MAX,
+	};
+	int err;
+
+	cv->asr = mem_deref(cv->asr);
+	cv->asr_state = ASR_CONNECTING;
+	err = asr_session_alloc(&cv->asr, cv->worker->asr, cv->ring, &prm,
+				result_handler, asr_state_handler, cv);
+	if (err)
+		asr_state_handler(ASR_DOWN, strerror(err), cv);
+}
+
+static void flush_handler(void *arg)
+{
+	struct convo *cv = arg;
+
+	if (cv->asr_restart) {
+		cv->asr_restart = false;
+		open_asr(cv);
+	}
+	tick(cv);
+}
+
+/* ------------------------------------------------------ dialog manager */
+
+static void dialog_open_handler(int err, const char *conversation, void *arg)
+{
+	struct convo *cv = arg;
+
+	if (err)
+		log_warn(cv->call_id, "dialog manager not reached",
+			 "err=\"%s\"", strerror(err));
+	else
+		log_info(cv->call_id, "dialog open", "conversation=\"%s\"",
+			 LOG_STR(conversation));
+
+	/* The recogniser files what it hears under the same id; when there is
+	 * none, the call's own will do */
+	str_copy(cv->conversation, sizeof(cv->conversation),
+		 err ? "" : conversation);
+	if (!cv->asr && cv->asr_state != ASR_DOWN)
+		open_asr(cv);
+	call_dialog_open(cv->call, err, now_ms(cv));
+	convo_touch(cv);
+}
+
+static void dialog_act_handler(const struct dialog_act *act, void *arg)
+{
+	struct convo *cv = arg;
+
+	call_act(cv->call, act, now_ms(cv));
+	convo_touch(cv);
+}
+
+static void dialog_done_handler(int err, void *arg)
+{
+	struct convo *cv = arg;
+
+	metrics_latency(M_DIALOG, clk_now_us() - cv->turn_us);
+	call_done(cv->call, err, now_ms(cv));
+	convo_touch(cv);
+}
+
+static const struct dialog_handlers dialog_handlers = {
+	.openh = dialog_open_handler,
+	.acth = dialog_act_handler,
+	.doneh = dialog_done_handler,
+};
+
+static const char *param_of(const struct carrier_event *ev, const char *name)
+{
+	const char *s = json_string_value(
+		json_object_get(ev->u.start.params, name));
+
+	return s ? s : "";
+}
+
+/* ------------------------------------------------------------- playout */
+
+static int send_message(struct convo *cv, size_t n)
+{
+	metrics_inc(M_MESSAGES_OUT);
+
+	return cv->ws ? ws_send_text(cv->ws,
+				     cv->worker->message + WS_PRE_BYTES, n)
+		      : ENOTCONN;
+}
+
+static int media_op(const uint8_t *ulawv, size_t n, void *arg)
+{
+	struct convo *cv = arg;
+
+	return send_message(cv, cv->carrier->print_media(
+					cv->worker->message + WS_PRE_BYTES,
+					cv->stream_id, ulawv, n));
+}
+
+static int mark_op(const char *name, void *arg)
+{
+	struct convo *cv = arg;
+
+	return send_message(
+		cv, cv->carrier->print_mark(cv->worker->message + WS_PRE_BYTES,
+					    cv->stream_id, name));
+}
+
+static int clear_op(void *arg)
+{
+	struct convo *cv = arg;
+
+	return send_message(cv, cv->carrier->print_clear(cv->worker->message +
+								 WS_PRE_BYTES,
+							 cv->stream_id));
+}
+
+static void started_op(uint32_t utterance, uint64_t at_ms, void *arg)
+{
+	struct convo *cv = arg;
+
+	if (cv->answering && cv->speech_end_us)
+		metrics_latency(M_ANSWER, clk_now_us() - cv->speech_end_us);
+	cv->answering = false;
+	call_started(cv->call, utterance, at_ms);
+}
+
+static void finished_op(uint32_t utterance, bool heard, void *arg)
+{
+	struct convo *cv = arg;
+
+	speech_forget(cv, utterance);
+	call_finished(cv->call, utterance, heard, now_ms(cv));
+	convo_touch(cv);
+}
+
+static const struct playout_ops playout_ops = {
+	.media = media_op,
+	.mark = mark_op,
+	.clear = clear_op,
+	.started = started_op,
+	.finished = finished_op,
+};
+
+/* --------------------------------------------------------------- start */
+
+static uint32_t ring_size(uint32_t replay_ms)
+{
+	/* what is kept, and a second for the recogniser to fall behind */
+	uint32_t want = replay_ms * AUDIO_PER_MS;
+	uint32_t size = 4096;
+
+	while (size < want + AUDIO_PER_MS * 90)
+		size *= 2;
+
+	return size;
+}
+
+static int start_parts(struct convo *cv, const struct carrier_event *ev)
+{
+	const struct conf *conf = cv->worker->shared->conf;
+	const struct dialog_call dc = {
+		.call_id = cv->call_id,
+		.caller = param_of(ev, "caller"),
+		.called = param_of(ev, "called"),
+	};
+	const struct call_param prm = {
+		.id = cv->call_id,
+		.language = conf->language,
+		.join_ms = conf->turn_join_ms,
+		.silence_limit_ms = conf->silence_limit_ms,
+		.max_ms = conf->call_max_seconds * 1000,
+		.opens = cv->worker->dialog->be->opens,
+		.has_voice = cv->worker->tts != NULL,
+	};
+	int err;
+
+	err = ring_alloc(&cv->ring, ring_size(conf->asr_replay_ms));
+	if (!err)
+		err = vad_alloc(&cv->vad);
+	if (!err)
+		err = playout_alloc(&cv->playout, &playout_ops,
+				    conf->playout_lead_ms, cv);
+	if (!err)
+		err = call_alloc(&cv->call, &prm, &call_ops, cv, now_ms(cv));
+	if (!err)
+		err = cv->worker->dialog->be->open(&cv->dialog,
+						   cv->worker->dialog, &dc,
+						   &dialog_handlers, cv);
+
+	return err;
+}
+
+void convo_start(struct convo *cv, const struct carrier_event *ev)
+{
+	const struct conf *conf = cv->worker->shared->conf;
+	int err;
+
+	if (*conf->twilio_account_sid &&
+	    strcmp(conf->twilio_account_sid, ev->u.start.account_id) != 0) {
+		convo_abort(cv, WS_POLICY, "another account",
+			    CALL_END_PROTOCOL);
+		return;
+	}
+
+	err = registry_add(cv->worker->shared->registry, ev->u.start.call_id,
+			   cv->worker->index);
+	if (err) {
+		convo_abort(cv, err == EEXIST ? WS_POLICY : WS_INTERNAL,
+			    err == EEXIST ? "call is up already"
+					  : "out of memory",
+			    CALL_END_PROTOCOL);
+		return;
+	}
+
+	str_copy(cv->call_id, sizeof(cv->call_id), ev->u.start.call_id);
+	str_copy(cv->stream_id, sizeof(cv->stream_id), ev->stream_id);
+	cv->start_ms = now_ms(cv);
+	cv->phase = CONVO_UP;
+	metrics_inc(M_CALLS);
+	metrics_gauge(M_CALLS_UP, 1);
+	log_info(cv->call_id, "call started", "stream=\"%s\" peer=%s",
+		 LOG_STR(cv->stream_id), cv->peer);
+
+	err = start_parts(cv, ev);
+	if (err) {
+		convo_abort(cv, WS_INTERNAL, strerror(err), CALL_END_ERROR);
+		return;
+	}
+
+	convo_touch(cv);
+}
+
+static void open_handler(void *arg)
+{
+	struct convo *cv = arg;
+
+	tmr_start(cv->tmr, SERVER_START_MS);
+}
+
+static void binary_handler(size_t len, void *arg)
+{
+	(void)len;
+	convo_strike(arg, "binary message");
+}
+
+static void drain_handler(void *arg)
+{
+	convo_touch(arg);
+}
+
+static const struct ws_handlers ws_handlers = {
+	.openh = open_handler,
+	.texth = convo_text_handler,
+	.binaryh = binary_handler,
+	.drainh = drain_handler,
+	.closeh = close_handler,
+};
+
+int convo_alloc(struct worker *w, struct ws *ws, const char *peer)
+{
+	struct convo *cv = mem_zalloc(sizeof(*cv), destructor);
+	int err;
+
+	if (!cv)
+		return ENOMEM;
+
+	cv->worker = w;
+	cv->carrier = &carrier_twilio;
+	cv->flush.h = flush_handler;
+	cv->flush.arg = cv;
+	str_copy(cv->peer, sizeof(cv->peer), peer);
+
+	err = tmr_alloc(&cv->tmr, w->net.loop, timer_handler, cv);
+	if (!err)
+		err = registry_enter(w->shared->registry);
+	if (err) {
+		mem_deref(cv);
+		return err;
+	}
+
+	cv->ws = ws;
+	ws_accept(ws, &ws_handlers, cv);
+	list_append(&w->convol, &cv->le, cv);
+	atomic_fetch_add(&w->calls, 1);
+	metrics_gauge(M_SOCKETS_UP, 1);
+
+	return 0;
+}
+
+void convo_drain(struct convo *cv)
+{
+	if (cv->phase == CONVO_UP) {
+		call_drain(cv->call, now_ms(cv));
+		convo_touch(cv);
+	} else if (cv->ws) {
+		ws_close(cv->ws, WS_GOING_AWAY, "shutting down");
+	}
+}

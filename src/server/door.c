@@ -1,0 +1,54 @@
+/**
+ * @file door.c  Who may open a call
+ */
+#include <stdio.h>
+#include <string.h>
+#include <convod/log.h>
+#include <convod/metrics.h>
+#include <convod/str.h>
+#include "server_priv.h"
+
+enum { URL_MAX_BYTES = 2048 };
+
+static int check_signature(const struct conf *conf,
+			   const struct http_head *head)
+{
+	char base[URL_MAX_BYTES], host[512] = "", signature[128];
+	bool has;
+
+	/* Behind a proxy or tunnel the Host header and the scheme are theirs,
+	 * not the carrier's: the configured URL is the one to trust */
+	if (*conf->public_url) {
+		str_copy(base, sizeof(base), conf->public_url);
+	} else {
+		(void)http_head_get(head, "Host", host, sizeof(host));
+		(void)snprintf(base, sizeof(base), "wss://%s", host);
+	}
+
+	has = http_head_get(head, "X-Twilio-Signature", signature,
+			    sizeof(signature)) != NULL;
+	if (twilio_signature_ok(conf->twilio_auth_token, base, head->target,
+				has ? signature : NULL))
+		return 101;
+
+	metrics_inc(M_SIGNATURES_REFUSED);
+	log_warn(
+		NULL, "signature refused",
+		"peer=%s expected=\"%s%s\" signature=%s hint=\"set PUBLIC_URL "
+		"to what the carrier sees\"",
+		head->peer, LOG_STR(base), LOG_STR(head->target),
+		has ? "wrong" : "missing");
+
+	return 403;
+}
+
+int door_check(const struct conf *conf, const struct http_head *head)
+{
+	char path[64];
+
+	if (!http_head_path(head, path, sizeof(path)) ||
+	    (strcmp(path, "/convo") && strcmp(path, "/convo/")))
+		return 404;
+
+	return *conf->twilio_auth_token ? check_signature(conf, head) : 101;
+}

@@ -1,0 +1,214 @@
+/**
+ * @file media.c  What a carrier sends: the frame path, and the odd message
+ *
+ * The frame path allocates nothing, takes no lock, logs nothing and makes no
+ * system call: scan, decode base64, ring, voice activity, and every few frames
+ * a block into the recogniser's send buffer.
+ */
+#include <errno.h>
+#include <string.h>
+#include <convod/clk.h>
+#include <convod/log.h>
+#include <convod/metrics.h>
+#include <convod/str.h>
+#include "convo.h"
+
+enum {
+	/* Twice real time is a flood, unless it makes up for a stall of the
+	 * network: so much less than real time is remembered */
+	FLOOD_SAMPLES_PER_MS = 2 * AUDIO_PER_MS,
+	FLOOD_MAX = 1000 * FLOOD_SAMPLES_PER_MS,
+	FLOOD_CREDIT = 5000 * FLOOD_SAMPLES_PER_MS,
+	VAD_HANGOVER_MS = 5 * FRAME_MS, /* vad_frame() tells the end late */
+};
+
+/* Out of place, but harmless: ignored and counted, up to a point */
+void convo_strike(struct convo *cv, const char *why)
+{
+	metrics_inc(M_IGNORED_MESSAGES);
+	if (++cv->strikes < SERVER_STRIKES_MAX || cv->phase == CONVO_ENDED)
+		return;
+
+	metrics_inc(M_CLOSED_PROTOCOL);
+	convo_abort(cv, WS_POLICY, why, CALL_END_PROTOCOL);
+}
+
+static bool is_flood(struct convo *cv, size_t n, uint64_t now_us)
+{
+	uint64_t us = cv->flood_us ? now_us - cv->flood_us : 0;
+
+	cv->flood_us = now_us;
+	cv->flood -= (int64_t)(us * FLOOD_SAMPLES_PER_MS / 1000);
+	if (cv->flood < -FLOOD_CREDIT)
+		cv->flood = -FLOOD_CREDIT;
+	cv->flood += (int64_t)n;
+
+	return cv->flood > FLOOD_MAX;
+}
+
+static void hear_frame(struct convo *cv, const uint8_t *ulawv, uint64_t now_us)
+{
+	uint64_t now_ms = loop_now_ms(cv->worker->net.loop);
+	int16_t pcmv[FRAME_SAMPLES];
+	bool speaking;
+
+	++cv->frames;
+	g711_ulaw_decode_n(pcmv, ulawv, FRAME_SAMPLES);
+	speaking = vad_frame(cv->vad, pcmv);
+	if (speaking && cv->asr)
+		asr_session_speech(cv->asr, ring_head(cv->ring));
+	if (speaking == cv->speaking)
+		return;
+
+	cv->speaking = speaking;
+	if (!speaking)
+		cv->speech_end_us = now_us - VAD_HANGOVER_MS * 1000;
+	call_speech(cv->call, speaking, now_ms);
+	convo_touch(cv);
+}
+
+/* Messages are whole frames nearly always, but need not be */
+static void hear(struct convo *cv, const uint8_t *ulawv, size_t n,
+		 uint64_t now_us)
+{
+	while (n) {
+		size_t take = MIN(n, FRAME_SAMPLES - cv->tailc);
+
+		if (!cv->tailc && take == FRAME_SAMPLES) {
+			hear_frame(cv, ulawv, now_us);
+		} else {
+			memcpy(cv->tail + cv->tailc, ulawv, take);
+			cv->tailc += take;
+			if (cv->tailc == FRAME_SAMPLES) {
+				hear_frame(cv, cv->tail, now_us);
+				cv->tailc = 0;
+			}
+		}
+		ulawv += take;
+		n -= take;
+	}
+}
+
+/* Before the recogniser's session exists nobody reads the ring: what a new
+ * stream could still be sent is kept, the rest released */
+static void keep_recent(struct convo *cv)
+{
+	uint64_t keep = (uint64_t)cv->worker->shared->conf->asr_replay_ms *
+			AUDIO_PER_MS;
+	uint64_t head = ring_head(cv->ring);
+
+	if (head <= keep)
+		return;
+	ring_seek(cv->ring, head - keep);
+	ring_release(cv->ring, head - keep);
+}
+
+static void media(struct convo *cv, const struct carrier_event *ev)
+{
+	uint64_t now_us = clk_now_us();
+	size_t n = ev->u.media.n;
+
+	metrics_inc(M_FRAMES_IN);
+	if (ev->u.media.slow)
+		metrics_inc(M_FRAMES_ODD);
+	if (is_flood(cv, n, now_us)) {
+		metrics_inc(M_CLOSED_FLOOD);
+		convo_abort(cv, WS_POLICY, "audio faster than real time",
+			    CALL_END_PROTOCOL);
+		return;
+	}
+
+	metrics_add(M_SAMPLES_DROPPED,
+		    n - ring_write(cv->ring, cv->worker->audio, n));
+	hear(cv, cv->worker->audio, n, now_us);
+	if (cv->asr)
+		asr_session_audio(cv->asr, now_us);
+	else
+		keep_recent(cv);
+}
+
+static void mark(struct convo *cv, const struct carrier_event *ev)
+{
+	playout_mark(cv->playout, ev->u.mark.name,
+		     loop_now_ms(cv->worker->net.loop));
+	convo_touch(cv);
+}
+
+static void stop(struct convo *cv)
+{
+	call_stop(cv->call, CALL_END_CALLER);
+	ws_close(cv->ws, WS_NORMAL, "stop");
+}
+
+static void up_event(struct convo *cv, const struct carrier_event *ev)
+{
+	if (*ev->stream_id && *cv->stream_id &&
+	    strcmp(ev->stream_id, cv->stream_id) != 0) {
+		convo_strike(cv, "foreign streamSid");
+		return;
+	}
+
+	switch (ev->type) {
+	case CARRIER_MEDIA:
+		media(cv, ev);
+		break;
+	case CARRIER_DTMF:
+		call_dtmf(cv->call, ev->u.dtmf.digit,
+			  loop_now_ms(cv->worker->net.loop));
+		convo_touch(cv);
+		break;
+	case CARRIER_MARK:
+		mark(cv, ev);
+		break;
+	case CARRIER_STOP:
+		stop(cv);
+		break;
+	case CARRIER_START:
+	case CARRIER_CONNECTED:
+		convo_strike(cv, "second start");
+		break;
+	case CARRIER_IGNORED:
+		metrics_inc(M_IGNORED_MESSAGES);
+		break;
+	}
+}
+
+static void new_event(struct convo *cv, const struct carrier_event *ev)
+{
+	switch (ev->type) {
+	case CARRIER_CONNECTED:
+		break;
+	case CARRIER_START:
+		convo_start(cv, ev);
+		break;
+	default:
+		convo_strike(cv, "message before start");
+		break;
+	}
+}
+
+void convo_text_handler(const char *msg, size_t len, void *arg)
+{
+	struct convo *cv = arg;
+	struct worker *w = cv->worker;
+	struct carrier_event ev;
+	int err;
+
+	if (cv->phase == CONVO_ENDED || !cv->ws)
+		return;
+
+	err = cv->carrier->parse(&ev, msg, len, w->audio, sizeof(w->audio));
+	if (err == ENOTSUP) {
+		convo_abort(cv, WS_POLICY, "audio format", CALL_END_PROTOCOL);
+	} else if (err) {
+		metrics_inc(M_BAD_MESSAGES);
+		log_debug(cv->call_id, "bad message", "err=\"%s\"",
+			  strerror(err));
+	} else if (cv->phase == CONVO_NEW) {
+		new_event(cv, &ev);
+	} else {
+		up_event(cv, &ev);
+	}
+
+	carrier_event_reset(&ev);
+}

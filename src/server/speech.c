@@ -1,0 +1,187 @@
+/**
+ * @file speech.c  The audio of what the bot says
+ *
+ * A speech is one utterance's clip and whatever fills it: a fetch, the voice,
+ * or nothing for an embedded sentence. It lives until playout has finished
+ * with the utterance or another speech takes its place.
+ */
+#include <errno.h>
+#include <convod/audio.h>
+#include <convod/mem.h>
+#include <convod/metrics.h>
+#include "convo.h"
+
+struct speech {
+	struct le le;
+	struct convo *convo; /* weak: it owns the speech */
+	uint32_t utterance;
+	struct clip *clip;
+	struct clip_watch watch;
+	void *request; /* what fills the clip; dropping it cancels */
+};
+
+static void destructor(void *arg)
+{
+	struct speech *sp = arg;
+
+	list_unlink(&sp->le);
+	list_unlink(&sp->watch.le);
+	mem_deref(sp->request);
+	mem_deref(sp->clip);
+}
+
+static struct speech *find(struct convo *cv, uint32_t utterance)
+{
+	struct le *le;
+
+	LIST_FOREACH(&cv->speechl, le)
+	{
+		struct speech *sp = list_ledata(le);
+
+		if (sp->utterance == utterance)
+			return sp;
+	}
+
+	return NULL;
+}
+
+void speech_forget(struct convo *cv, uint32_t utterance)
+{
+	mem_deref(find(cv, utterance));
+}
+
+/* Nothing came of it: the conversation has something else to say, which takes
+ * this speech's place */
+static void clip_handler(struct clip *c, void *arg)
+{
+	struct speech *sp = arg;
+	struct convo *cv = sp->convo;
+
+	if (clip_is_ended(c) && !clip_len(c))
+		call_audio_failed(cv->call, sp->utterance,
+				  clip_error(c) ? clip_error(c) : ENODATA,
+				  loop_now_ms(cv->worker->net.loop));
+	convo_touch(cv);
+}
+
+/* Put a clip where the utterance belongs */
+static int place(struct convo *cv, uint32_t utterance, struct clip *clip,
+		 bool first)
+{
+	int err = playout_replace(cv->playout, clip, utterance);
+
+	if (err != ENOENT)
+		return err;
+
+	return first ? playout_queue_first(cv->playout, clip, utterance)
+		     : playout_queue(cv->playout, clip, utterance);
+}
+
+static int speech_alloc(struct speech **spp, struct convo *cv,
+			uint32_t utterance)
+{
+	const struct conf *conf = cv->worker->shared->conf;
+	struct speech *sp = mem_zalloc(sizeof(*sp), destructor);
+	int err;
+
+	if (!sp)
+		return ENOMEM;
+
+	sp->convo = cv;
+	sp->utterance = utterance;
+	sp->watch.h = clip_handler;
+	sp->watch.arg = sp;
+
+	err = clip_alloc(&sp->clip,
+			 (size_t)conf->audio_max_seconds * AUDIO_RATE);
+	if (err) {
+		mem_deref(sp);
+		return err;
+	}
+
+	*spp = sp;
+	return 0;
+}
+
+/* The request runs: from now on its clip is what will be heard */
+static int speech_commit(struct speech *sp)
+{
+	struct convo *cv = sp->convo;
+	int err = place(cv, sp->utterance, sp->clip, false);
+
+	if (err) {
+		mem_deref(sp);
+		return err;
+	}
+
+	speech_forget(cv, sp->utterance);
+	list_append(&cv->speechl, &sp->le, sp);
+	clip_watch(sp->clip, &sp->watch);
+	convo_touch(cv);
+
+	return 0;
+}
+
+int speech_say_op(uint32_t utterance, const char *text, void *arg)
+{
+	struct convo *cv = arg;
+	struct tts *tts = cv->worker->tts;
+	struct speech *sp = NULL;
+	int err = speech_alloc(&sp, cv, utterance);
+
+	if (err)
+		return err;
+
+	metrics_inc(M_TTS_REQUESTS);
+	err = tts->be->speak(&sp->request, tts, text, sp->clip);
+	if (err) {
+		metrics_inc(M_TTS_FAILED);
+		mem_deref(sp);
+		return err;
+	}
+
+	return speech_commit(sp);
+}
+
+int speech_play_op(uint32_t utterance, const char *url, const char *origin,
+		   void *arg)
+{
+	struct convo *cv = arg;
+	const struct conf *conf = cv->worker->shared->conf;
+	const struct fetch_param prm = {
+		.url = url,
+		.origin = origin,
+		.hosts = conf->audio_hosts,
+		.timeout_ms = conf->audio_timeout_ms,
+		.max_ms = conf->audio_max_seconds * 1000,
+		.call_id = cv->call_id,
+	};
+	struct speech *sp = NULL;
+	int err = speech_alloc(&sp, cv, utterance);
+
+	if (err)
+		return err;
+
+	err = fetch_audio(&sp->request, &cv->worker->net, &prm, sp->clip);
+	if (err) {
+		mem_deref(sp);
+		return err;
+	}
+
+	return speech_commit(sp);
+}
+
+int speech_prompt_op(uint32_t utterance, enum call_prompt prompt, bool first,
+		     void *arg)
+{
+	struct convo *cv = arg;
+	int err = place(cv, utterance,
+			cv->worker->shared->prompts->clipv[prompt], first);
+
+	if (!err) {
+		speech_forget(cv, utterance);
+		convo_touch(cv);
+	}
+
+	return err;
+}

@@ -1,0 +1,256 @@
+/**
+ * @file worker.c  A thread that serves calls: loop, httpd, backends
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <convod/log.h>
+#include <convod/mem.h>
+#include <convod/metrics.h>
+#include <convod/str.h>
+#include "server_priv.h"
+
+/* --------------------------------------------------------------- HTTP */
+
+static void answer_text(struct http_answer *a, int status, const char *text)
+{
+	a->status = status;
+	a->content_type = "text/plain; charset=utf-8";
+	if (str_dup(&a->body, text))
+		a->status = 500;
+}
+
+static void answer_metrics(const struct worker *w, struct http_answer *a)
+{
+	char *common = NULL, *ends = NULL;
+	int err = metrics_print(&common);
+
+	if (!err)
+		err = registry_print(w->shared->registry, &ends);
+	if (!err)
+		err = str_printf(&a->body, "%s%s", common, ends);
+
+	a->status = err ? 500 : 200;
+	a->content_type = "text/plain; version=0.0.4; charset=utf-8";
+	mem_deref(common);
+	mem_deref(ends);
+}
+
+static void request_handler(const struct http_head *head, const char *body,
+			    size_t bodyc, struct http_answer *a, void *arg)
+{
+	const struct worker *w = arg;
+	bool admin = head->port == HTTPD_ADMIN;
+	char path[64] = "";
+
+	(void)body;
+	(void)bodyc;
+	(void)http_head_path(head, path, sizeof(path));
+
+	if (!strcmp(path, "/convo"))
+		answer_text(a, 426, "this is a websocket\n");
+	else if (strcmp(head->method, "GET") && strcmp(head->method, "HEAD"))
+		answer_text(a, 405, "method not allowed\n");
+	else if (!strcmp(path, "/healthz"))
+		answer_text(a, 200, "ok\n");
+	else if (admin && !strcmp(path, "/readyz"))
+		answer_text(a, atomic_load(&w->shared->ready) ? 200 : 503,
+			    atomic_load(&w->shared->ready) ? "ready\n"
+							   : "not ready\n");
+	else if (admin && !strcmp(path, "/metrics"))
+		answer_metrics(w, a);
+	else
+		answer_text(a, 404, "not found\n");
+}
+
+static int upgrade_handler(struct ws *ws, const struct http_head *head,
+			   void *arg)
+{
+	struct worker *w = arg;
+	int status, err;
+
+	if (head->port == HTTPD_ADMIN)
+		return 404;
+
+	status = door_check(w->shared->conf, head);
+	if (status != 101)
+		return status;
+
+	/* A connection that was accepted just before the drain began */
+	err = atomic_load(&w->shared->ready) ? convo_alloc(w, ws, head->peer)
+					     : EAGAIN;
+	if (!err)
+		return 101;
+
+	metrics_inc(M_CALLS_REFUSED);
+	log_warn(NULL, "call refused", "peer=%s err=\"%s\"", head->peer,
+		 err == EAGAIN ? "no room" : strerror(err));
+
+	return 503;
+}
+
+/* ------------------------------------------------------------- thread */
+
+static void drain_handler(struct loop_post *p)
+{
+	struct worker *w = CONTAINER_OF(p, struct worker, drain);
+	struct le *le = w->convol.head;
+
+	while (le) {
+		struct convo *cv = list_ledata(le);
+
+		le = le->next;
+		convo_drain(cv);
+	}
+}
+
+static void quit_handler(struct loop_post *p)
+{
+	struct worker *w = CONTAINER_OF(p, struct worker, quit);
+
+	loop_stop(w->net.loop);
+}
+
+static void *worker_thread(void *arg)
+{
+	struct worker *w = arg;
+	char name[16];
+
+	(void)snprintf(name, sizeof(name), "worker-%u", w->index);
+	pthread_setname_np(pthread_self(), name);
+	if (metrics_thread_init())
+		log_warn(NULL, "worker counts in the shared block", NULL);
+
+	loop_run(w->net.loop);
+
+	httpd_close(w->httpd);
+	list_flush(&w->convol);
+
+	return NULL;
+}
+
+/* The loop goes last: all others hang on it */
+static void destructor(void *arg)
+{
+	struct worker *w = arg;
+
+	if (w->running) {
+		if (!loop_post(w->net.loop, &w->quit))
+			pthread_join(w->thread, NULL);
+	} else if (w->httpd) {
+		httpd_close(w->httpd);
+	}
+
+	mem_deref(w->tts);
+	mem_deref(w->dialog);
+	mem_deref(w->asr);
+	mem_deref(w->httpd);
+	mem_deref(w->net.http);
+	mem_deref(w->net.loop);
+}
+
+/* -------------------------------------------------------------- set-up */
+
+static int setup_httpd(struct worker *w, char *errbuf)
+{
+	const struct conf *conf = w->shared->conf;
+	const struct httpd_param prm = {
+		.requesth = request_handler,
+		.upgradeh = upgrade_handler,
+		.arg = w,
+		.tls_cert = *conf->tls_cert ? conf->tls_cert : NULL,
+		.tls_key = *conf->tls_key ? conf->tls_key : NULL,
+	};
+	int err = httpd_alloc(&w->httpd, w->net.loop, &prm);
+
+	if (err == EINVAL)
+		(void)snprintf(errbuf, CONF_ERR_MAX,
+			       "TLS_CERT, TLS_KEY: cannot be used");
+
+	return err;
+}
+
+static int backend_error(int err, char *errbuf, const char *name,
+			 const char *url, const char *schemes)
+{
+	char masked[256];
+
+	if (err == ENOTSUP)
+		(void)snprintf(errbuf, CONF_ERR_MAX,
+			       "%s: no support for %.200s in this build; "
+			       "there is: %.200s",
+			       name, url_mask(masked, sizeof(masked), url),
+			       schemes);
+	else if (err)
+		(void)snprintf(errbuf, CONF_ERR_MAX, "%s: %.300s: %s", name,
+			       url_mask(masked, sizeof(masked), url),
+			       strerror(err));
+
+	return err;
+}
+
+static int setup_backends(struct worker *w, char *errbuf)
+{
+	const struct conf *conf = w->shared->conf;
+	const struct asr_param ap = {
+		.url = conf->asr_url,
+		.language = conf->language,
+		.ca_file = *conf->asr_ca_file ? conf->asr_ca_file : NULL,
+	};
+	const struct dialog_param dp = {
+		.url = conf->dialog_url,
+		.language = conf->language,
+		.timeout_ms = conf->dialog_timeout_ms,
+	};
+	const struct tts_param tp = {
+		.url = conf->tts_url,
+		.voice = conf->tts_voice,
+		.language = conf->language,
+	};
+	int err;
+
+	err = backend_error(asr_alloc(&w->asr, &ap, &w->net), errbuf,
+			    "ASR_SERVER_URL", ap.url, asr_schemes());
+	if (!err)
+		err = backend_error(dialog_alloc(&w->dialog, &dp, &w->net),
+				    errbuf, "DIALOG_URL", dp.url,
+				    dialog_schemes());
+	if (!err && *tp.url)
+		err = backend_error(tts_alloc(&w->tts, &tp, &w->net), errbuf,
+				    "TTS_URL", tp.url, tts_schemes());
+
+	return err;
+}
+
+int worker_alloc(struct worker **wp, unsigned index,
+		 const struct shared *shared, char *errbuf)
+{
+	struct worker *w = mem_zalloc(sizeof(*w), destructor);
+	int err;
+
+	if (!w)
+		return ENOMEM;
+
+	w->index = index;
+	w->shared = shared;
+	w->drain.h = drain_handler;
+	w->quit.h = quit_handler;
+
+	err = loop_alloc(&w->net.loop);
+	if (!err)
+		err = http_client_alloc(&w->net.http, w->net.loop);
+	if (!err)
+		err = setup_backends(w, errbuf);
+	if (!err)
+		err = setup_httpd(w, errbuf);
+	if (!err)
+		err = pthread_create(&w->thread, NULL, worker_thread, w);
+	w->running = !err;
+
+	if (err)
+		mem_deref(w);
+	else
+		*wp = w;
+
+	return err;
+}
