@@ -70,8 +70,14 @@ typedef void(resampler_h)(const int16_t *pcmv, size_t n, void *arg);
 /**
  * Push interleaved samples; what is ready comes out through the handler
  *
+ * Values are -1..1; larger ones are cut, and what is no number is silence.
+ *
  * @param frames Samples per channel; 0 with last set to end without more
  * @param last   Nothing more will come: the tail is pushed out
+ *
+ * @return 0; EPROTO after last; EINVAL
+ *
+ * Handler: called from here, may drop the resampler.
  */
 CV_NODISCARD int resampler_push(struct resampler *r, const float *v,
 				size_t frames, bool last, resampler_h *h,
@@ -87,13 +93,17 @@ struct vad;
  */
 CV_NODISCARD int vad_alloc(struct vad **vp);
 
+/** The same with the energy detector, whatever the build has */
+CV_NODISCARD int vad_alloc_energy(struct vad **vp);
+
 /**
  * Feed one frame
  *
  * @param pcmv FRAME_SAMPLES samples, 8 kHz
  *
  * @return true while the caller speaks: set when 4 of the last 5 frames were
- *         speech, cleared when none of the last 5 was
+ *         speech, cleared when none of the last 5 was; never in the first
+ *         200 ms, in which it gets to know the line
  */
 bool vad_frame(struct vad *v, const int16_t *pcmv);
 
