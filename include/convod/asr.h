@@ -23,7 +23,14 @@ enum {
 	ASR_REPLAY_SPEED = 4, /* times real time, at most              */
 	ASR_BACKOFF_MIN_MS = 100,
 	ASR_BACKOFF_MAX_MS = 5000,
-	ASR_TEXT_MAX = 4096, /* bytes of a transcript; more is cut    */
+	ASR_TEXT_MAX = 4096,  /* bytes of a transcript; more is cut     */
+	ASR_FINISH_MS = 3000, /* for the last result after the end      */
+	ASR_STALL_MS = 5000,  /* a stream that takes no audio is broken */
+	ASR_DEAF_MS = 10000,  /* so is one without any result so long
+			       * after ASR_DEAF_SPEECH_MS of speech     */
+	ASR_DEAF_SPEECH_MS = 3000,
+	ASR_UP_MS = 1000, /* a stream that lives so long is up      */
+	ASR_TRIES = 10,
 };
 
 /** A recognised word; times are those of the stream it came from */
@@ -93,7 +100,8 @@ struct asr_backend {
 };
 
 struct asr {
-	const struct asr_backend *be;
+	const struct asr_backend *be; /* set by asr_alloc(), as is loop */
+	struct loop *loop;
 	uint32_t srate;    /* Hz of write(): 8000 or 16000 */
 	uint32_t block_ms; /* audio it wants in one write, 20..100 */
 };
@@ -135,9 +143,9 @@ typedef void(asr_state_h)(enum asr_state state, const char *why, void *arg);
 struct asr_session_param {
 	const char *conversation;
 	const char *call_id;
-	uint32_t replay_ms;
-	uint32_t tries; /* streams in a row that break without a single
-				* result before ASR_DOWN; 0: 10 */
+	uint32_t replay_ms; /* 0: ASR_REPLAY_MS */
+	uint32_t tries;     /* streams in a row that break without a single
+				* result before ASR_DOWN; 0: ASR_TRIES */
 };
 
 /**
@@ -151,16 +159,23 @@ CV_NODISCARD int asr_session_alloc(struct asr_session **sp, struct asr *a,
 
 /**
  * New audio is in the ring: send it if a block is full. Cheap, to be called
- * for every frame.
+ * for every frame. May call a handler.
  *
- * @param now_us Time the newest frame was received
+ * @param now_us Time the newest frame was received, of clk_now_us()
  */
 void asr_session_audio(struct asr_session *s, uint64_t now_us);
 
-/** The caller was heard speaking up to this position (voice activity) */
+/**
+ * The caller was heard speaking up to this position (voice activity); to be
+ * called for every frame of speech
+ */
 void asr_session_speech(struct asr_session *s, uint64_t pos);
 
-/** The caller is gone: half-close, wait for the last result, then ASR_ENDED */
+/**
+ * The caller is gone: send what is left, half-close, wait for the last result
+ * (ASR_FINISH_MS, and what catching up takes), then ASR_ENDED. Calls no
+ * handler from inside.
+ */
 void asr_session_finish(struct asr_session *s);
 
 CV_END_DECLS
