@@ -252,7 +252,7 @@ static int header_handler(nghttp2_session *h2, const nghttp2_frame *frame,
 
 	if (is_header(name, namec, ":status")) {
 		/* nghttp2 has checked that it is three digits */
-		s->http = atoi(v);
+		s->http = (v[0] - '0') * 100 + (v[1] - '0') * 10 + v[2] - '0';
 	} else if (is_header(name, namec, "content-type")) {
 		s->is_grpc = str_starts(v, "application/grpc");
 	} else if (is_header(name, namec, "grpc-status")) {
