@@ -23,6 +23,7 @@ struct head {
 	struct http_head pub;
 	bool http10;
 	unsigned hosts, lengths, headers;
+	bool short_name;
 	char s[];
 };
 
@@ -187,6 +188,7 @@ static int decode_header(struct head *h, struct span line)
 		return EBADMSG;
 
 	++h->headers;
+	h->short_name |= name.n < 2;
 	line = trim(line);
 
 	if (span_is(name, "content-length"))
@@ -326,6 +328,9 @@ int http_head_refuse(const struct http_head *head)
 	if (i == ARRAY_SIZE(known))
 		return 501;
 	if (!h->hosts && !h->http10)
+		return 400;
+	/* libwebsockets 4.1 never sees the end of a head with one */
+	if (h->short_name)
 		return 400;
 	if (head->upgrade)
 		return refuse_upgrade(head);

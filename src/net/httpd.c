@@ -178,7 +178,7 @@ static void handover_handler(struct loop_post *p)
 	struct handover *o = CONTAINER_OF(p, struct handover, post);
 	struct httpd *h = o->httpd;
 
-	if (h->context) {
+	if (!h->closed) {
 		int err = conn_alloc(h, o->fd, o->head);
 
 		o->fd = -1;
@@ -596,6 +596,7 @@ void httpd_close(struct httpd *h)
 	if (!h)
 		return;
 
+	h->closed = true;
 	h->tmr = mem_deref(h->tmr);
 	while (h->connl.head) {
 		struct conn *c = list_ledata(h->connl.head);
