@@ -92,8 +92,6 @@ static void say(struct call *c, const char *text, uint64_t now_ms)
 	if (!u)
 		return;
 
-	if (log_transcripts())
-		log_info(c->id, "answer", "text=\"%s\"", LOG_STR(text));
 	if (!c->prm.has_voice || c->ops->say(u->id, text, c->arg))
 		fall_back(c, u);
 }
@@ -105,8 +103,6 @@ static void play(struct call *c, const struct dialog_act *act, uint64_t now_ms)
 	if (!u)
 		return;
 
-	if (log_transcripts() && str_isset(act->text))
-		log_info(c->id, "answer", "text=\"%s\"", LOG_STR(act->text));
 	if (c->ops->play(u->id, act->url, act->origin, c->arg))
 		fall_back(c, u);
 }

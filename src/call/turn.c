@@ -56,8 +56,6 @@ static void send_turn(struct call *c, bool opening, uint64_t now_ms)
 	c->thinking = true;
 	c->quiet_ms = now_ms;
 	metrics_inc(M_TURNS);
-	if (log_transcripts())
-		log_info(c->id, "turn", "text=\"%s\"", LOG_STR(t.text));
 
 	err = c->ops->turn(&t, c->arg);
 	if (!opening) {

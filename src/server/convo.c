@@ -120,6 +120,12 @@ static void close_handler(int code, void *arg)
 
 /* -------------------------------------------------------- conversation */
 
+/* Milliseconds since a moment, 0 where there was none */
+static unsigned since_ms(uint64_t us)
+{
+	return us ? (unsigned)((clk_now_us() - us) / 1000) : 0;
+}
+
 static void tick(void *arg)
 {
 	struct convo *cv = arg;
@@ -228,8 +234,9 @@ static void result_handler(const struct asr_result *res, void *arg)
 	if (res->final && *res->text)
 		metrics_inc(M_ASR_FINALS);
 	if (res->final && log_transcripts())
-		log_info(cv->call_id, "heard", "text=\"%s\"",
-			 LOG_STR(res->text));
+		log_info(cv->call_id, "heard", "ms=%u rejected=%s text=\"%s\"",
+			 since_ms(cv->speech_end_us),
+			 res->rejected ? "yes" : "no", LOG_STR(res->text));
 
 	call_result(cv->call, res, now_ms(cv));
 	convo_touch(cv);
@@ -313,6 +320,10 @@ static void dialog_act_handler(const struct dialog_act *act, void *arg)
 {
 	struct convo *cv = arg;
 
+	if (log_transcripts())
+		log_info(cv->call_id, "answer", "ms=%u text=\"%s\"",
+			 since_ms(cv->turn_us),
+			 LOG_STR(act->text ? act->text : ""));
 	call_act(cv->call, act, now_ms(cv));
 	convo_touch(cv);
 }
@@ -382,8 +393,11 @@ static void started_op(uint32_t utterance, uint64_t at_ms, void *arg)
 {
 	struct convo *cv = arg;
 
-	if (cv->answering && cv->speech_end_us)
+	if (cv->answering && cv->speech_end_us) {
 		metrics_latency(M_ANSWER, clk_now_us() - cv->speech_end_us);
+		log_info(cv->call_id, "answering", "ms=%u",
+			 since_ms(cv->speech_end_us));
+	}
 	cv->answering = false;
 	call_started(cv->call, utterance, at_ms);
 }
