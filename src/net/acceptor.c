@@ -449,7 +449,7 @@ static int bind_and_listen(int fd, const struct addrinfo *ai)
 /** What the kernel says, not what we asked for */
 static int verify(int fd, uint16_t *number)
 {
-	struct sockaddr_storage sa;
+	struct sockaddr_storage sa = {0};
 	socklen_t len = sizeof(sa), onlen;
 	int on = 0;
 

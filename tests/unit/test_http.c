@@ -551,11 +551,12 @@ static void test_proxy_of_the_environment_is_ignored(void **state)
 static int memory_body(void *arg)
 {
 	struct fixture *fx = arg;
-	struct fixture f = {.server = fx->server};
+	struct fixture f = {0};
 	struct http_param prm = {.redirects = true, .timeout_ms = 200};
 	struct result r = {0};
 	int err = loop_alloc(&f.loop);
 
+	memcpy(f.server.url, fx->server.url, sizeof(f.server.url));
 	if (!err)
 		err = http_client_alloc(&f.client, f.loop);
 	if (!err)

@@ -1,0 +1,73 @@
+#!/usr/bin/python3
+"""Run the tests of one module: run.py MODULE PROGRAM... [-k NAME]
+
+A test is a function test_NAME(t) that gets a harness.Test. One line a test, as
+cmocka prints them; the output of its processes follows a failure.
+"""
+import argparse
+import faulthandler
+import importlib
+import inspect
+import sys
+import time
+import traceback
+from pathlib import Path
+
+from harness import Test
+
+TEST_SECONDS = 120
+
+
+class Skip(Exception):
+    """Raised by a test that cannot run here, with the reason"""
+
+
+def run(name, function, programs):
+    begun = time.monotonic()
+    test = Test(programs)
+    # a hang shows where, and ends this process and with it its children
+    faulthandler.dump_traceback_later(TEST_SECONDS, exit=True)
+    try:
+        function(test)
+        problem = None
+    except Skip as skip:
+        print(f"[  SKIPPED ] {name}: {skip}", flush=True)
+        test.close()
+        return True
+    except BaseException:
+        problem = traceback.format_exc()
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+    problems = test.close()
+
+    if problem or problems:
+        print(problem or "", *problems, sep="\n")
+        for process in test.processes:
+            lines = getattr(process, "lines", [])[-80:]
+            print(f"--- {getattr(process, 'name', 'not started')}")
+            print("\n".join(lines))
+    verdict = "[  FAILED  ]" if problem or problems else "[       OK ]"
+    print(f"{verdict} {name} {time.monotonic() - begun:.1f} s", flush=True)
+    return not problem and not problems
+
+
+def main():
+    options = argparse.ArgumentParser()
+    options.add_argument("module")
+    options.add_argument("programs", nargs="+")
+    options.add_argument("-k", default="", help="only tests with this in")
+    options = options.parse_args()
+    programs = {Path(p).name: str(Path(p).resolve())
+                for p in options.programs}
+
+    sys.modules["run"] = sys.modules["__main__"]
+    module = importlib.import_module("test_" + options.module)
+    good = True
+    for name, function in inspect.getmembers(module, inspect.isfunction):
+        if name.startswith("test_") and options.k in name:
+            good = run(name, function, programs) and good
+    return not good
+
+
+if __name__ == "__main__":
+    sys.exit(main())
