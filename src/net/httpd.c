@@ -151,7 +151,7 @@ static int conn_alloc(struct httpd *h, int fd, struct http_head *head)
 	c->wsi = lws_adopt_socket_vhost(vh, fd);
 	if (!c->wsi) {
 		mem_deref(c);
-		return ENOMEM;
+		return EPROTO;
 	}
 	lws_set_opaque_user_data(c->wsi, c);
 	list_append(&h->connl, &c->le, c);
@@ -182,9 +182,11 @@ static void handover_handler(struct loop_post *p)
 		int err = conn_alloc(h, o->fd, o->head);
 
 		o->fd = -1;
-		if (err)
-			log_warn(NULL, "connection not adopted", "err=%d",
-				 err);
+		if (err) { /* no TLS, mostly */
+			metrics_inc(M_HTTP_REFUSED);
+			log_debug(NULL, "connection not adopted", "err=%d",
+				  err);
+		}
 	}
 	mem_deref(o);
 }
