@@ -5,7 +5,6 @@
  * the magnitude to 14 bits, others shift the negative number and differ in
  * some hundred of the 65536 samples. Ours is libsndfile's.
  */
-#include <string.h>
 #include <convod/audio.h>
 
 enum {
@@ -56,21 +55,29 @@ int16_t g711_ulaw_decode(uint8_t code)
 	return ulaw_pcmv[code];
 }
 
+union float_bits {
+	float f;
+	uint32_t bits;
+};
+
 /*
  * The segment of a magnitude is its exponent, and the four bits after the
  * leading one are the rest of the code: exactly what the top of a float's
- * bits holds. Written so, the loop has no table and no branch, and vectorises.
+ * bits holds. Written so, the loop has no table and no branch, and compilers
+ * vectorise it (gcc 12 through a union, but not through memcpy).
  */
 uint8_t g711_ulaw_encode(int16_t sample)
 {
-	uint32_t sign = sample < 0 ? 0x80 : 0;
-	int32_t mag = ((sample < 0 ? -sample : sample) >> 2) + BIAS;
-	float f = (float)(mag < CLIP ? mag : CLIP);
-	uint32_t bits;
+	int32_t v = sample, sign = v >> 8 & 0x80;
+	int32_t mag = ((v < 0 ? -v : v) >> 2) + BIAS;
+	union float_bits x;
 
-	memcpy(&bits, &f, sizeof(bits));
+	/* a statement of its own, or gcc makes it a branch */
+	mag = mag < CLIP ? mag : CLIP;
+	x.f = (float)mag;
 
-	return (uint8_t) ~(sign | ((bits >> 19) - (SEGMENT_0 << 4)));
+	return (uint8_t) ~((uint32_t)sign |
+			   ((x.bits >> 19) - (SEGMENT_0 << 4)));
 }
 
 void g711_ulaw_decode_n(int16_t *pcmv, const uint8_t *ulawv, size_t n)

@@ -1,0 +1,348 @@
+/**
+ * @file bench_frame.c  What a frame costs: JSON text in, PCM 16 kHz out
+ *
+ * convod's path against the one of libraries, in turns, in one process, on the
+ * same messages: a fixture call, repeated. User CPU of the thread; medians of
+ * several rounds. Ours must not allocate: the bench fails if it does.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <jansson.h>
+#include <libwebsockets.h>
+#include <samplerate.h>
+#include <convod/audio.h>
+#include <convod/carrier.h>
+#include <convod/mem.h>
+#include <convod/ring.h>
+#include <convod/str.h>
+
+enum {
+	ROUNDS = 9,
+	MESSAGES_MAX = 256,
+	MESSAGE_BYTES_MAX = 1024,
+	PCM_SAMPLES = 2 * FRAME_SAMPLES,
+	RING_SAMPLES = 32768,
+	OUT_SAMPLES = 6 * FRAME_SAMPLES, /* 120 ms */
+};
+
+/* ----------------------------------------------------------- allocations */
+
+static size_t allocations;
+
+#ifndef __SANITIZE_ADDRESS__ /* which has a malloc of its own */
+
+/* glibc's, under the names by which it can be wrapped: the libraries' calls
+ * come here as well */
+void *__libc_malloc(size_t n);
+void *__libc_calloc(size_t n, size_t size);
+void *__libc_realloc(void *p, size_t n);
+
+void *malloc(size_t n)
+{
+	++allocations;
+
+	return __libc_malloc(n);
+}
+
+void *calloc(size_t n, size_t size)
+{
+	++allocations;
+
+	return __libc_calloc(n, size);
+}
+
+void *realloc(void *p, size_t n)
+{
+	++allocations;
+
+	return __libc_realloc(p, n);
+}
+
+#endif
+
+/* -------------------------------------------------------------- messages */
+
+static char messagev[MESSAGES_MAX][MESSAGE_BYTES_MAX];
+static size_t lengthv[MESSAGES_MAX];
+static size_t messagec;
+
+static int load(const char *path)
+{
+	FILE *f = fopen(path, "r");
+	char line[MESSAGE_BYTES_MAX];
+
+	if (!f)
+		return -1;
+
+	while (messagec < MESSAGES_MAX && fgets(line, sizeof(line), f)) {
+		if (!strstr(line, "\"media\""))
+			continue;
+		lengthv[messagec] = strcspn(line, "\n");
+		memcpy(messagev[messagec], line, lengthv[messagec]);
+		++messagec;
+	}
+	fclose(f);
+
+	return messagec ? 0 : -1;
+}
+
+/* -------------------------------------------------------------- the paths */
+
+static volatile int sink; /* results are used */
+
+static struct {
+	struct ring *ring;
+	struct halfband hb;
+	SRC_STATE *src;
+	uint8_t ulawv[CARRIER_MESSAGE_MAX];
+	int16_t pcmv[FRAME_SAMPLES], widev[PCM_SAMPLES];
+	float inv[FRAME_SAMPLES], outv[2 * PCM_SAMPLES];
+	char text[CARRIER_MEDIA_SIZE(OUT_SAMPLES)];
+	char base64[BASE64_LEN(FRAME_SAMPLES)];
+} b;
+
+static void die(const char *what)
+{
+	fprintf(stderr, "%s failed\n", what);
+	exit(1);
+}
+
+static void run_convod(size_t i)
+{
+	const char *msg = messagev[i % messagec];
+	struct carrier_event ev;
+	size_t n;
+
+	if (carrier_twilio.parse(&ev, msg, lengthv[i % messagec], b.ulawv,
+				 sizeof(b.ulawv)) ||
+	    ev.type != CARRIER_MEDIA)
+		die("parse");
+
+	ring_write(b.ring, b.ulawv, ev.u.media.n);
+	n = ring_read(b.ring, b.ulawv, FRAME_SAMPLES);
+	ring_release(b.ring, ring_sent(b.ring));
+	g711_ulaw_decode_n(b.pcmv, b.ulawv, n);
+	halfband_up2(&b.hb, b.widev, b.pcmv, n);
+	sink += b.widev[7];
+}
+
+static void run_libraries(size_t i)
+{
+	json_t *j = json_loadb(messagev[i % messagec], lengthv[i % messagec],
+			       0, NULL);
+	const json_t *media = json_object_get(j, "media");
+	const char *payload = json_string_value(
+		json_object_get(media, "payload"));
+	SRC_DATA d = {.data_in = b.inv,
+		      .data_out = b.outv,
+		      .output_frames = 2 * PCM_SAMPLES,
+		      .src_ratio = 2};
+	int n;
+
+	if (!payload)
+		die("jansson");
+
+	n = lws_b64_decode_string_len(payload, (int)strlen(payload),
+				      (char *)b.ulawv, sizeof(b.ulawv));
+	json_decref(j);
+	if (n != FRAME_SAMPLES)
+		die("lws_b64_decode_string_len");
+
+	g711_ulaw_decode_n(b.pcmv, b.ulawv, FRAME_SAMPLES);
+	src_short_to_float_array(b.pcmv, b.inv, n);
+	d.input_frames = n;
+	if (src_process(b.src, &d))
+		die("src_process");
+	src_float_to_short_array(b.outv, b.widev,
+				 MIN((int)d.output_frames_gen, PCM_SAMPLES));
+	sink += b.widev[7];
+}
+
+static void run_parse(size_t i)
+{
+	struct carrier_event ev;
+
+	if (carrier_twilio.parse(&ev, messagev[i % messagec],
+				 lengthv[i % messagec], b.ulawv,
+				 sizeof(b.ulawv)))
+		die("parse");
+	sink += b.ulawv[9];
+}
+
+static void run_base64(size_t i)
+{
+	size_t n;
+
+	(void)i;
+	if (base64_decode(b.ulawv, &n, b.base64, sizeof(b.base64)))
+		die("base64_decode");
+	sink += b.ulawv[9];
+}
+
+static void run_ring(size_t i)
+{
+	ring_write(b.ring, b.ulawv, FRAME_SAMPLES);
+	ring_read(b.ring, b.ulawv, FRAME_SAMPLES);
+	ring_release(b.ring, ring_sent(b.ring));
+	sink += b.ulawv[i % FRAME_SAMPLES];
+}
+
+static void run_decode(size_t i)
+{
+	g711_ulaw_decode_n(b.pcmv, b.ulawv, FRAME_SAMPLES);
+	sink += b.pcmv[i % FRAME_SAMPLES];
+}
+
+static void run_encode(size_t i)
+{
+	g711_ulaw_encode_n(b.ulawv, b.pcmv, FRAME_SAMPLES);
+	sink += b.ulawv[i % FRAME_SAMPLES];
+}
+
+static void run_halfband(size_t i)
+{
+	halfband_up2(&b.hb, b.widev, b.pcmv, FRAME_SAMPLES);
+	sink += b.widev[i % PCM_SAMPLES];
+}
+
+static void run_print(size_t i)
+{
+	sink += (int)carrier_twilio.print_media(
+		b.text, "MZ00000000000000000000000000000001", b.ulawv + i % 64,
+		OUT_SAMPLES);
+}
+
+static struct vad *vad, *vad_energy;
+
+static void run_vad(size_t i)
+{
+	(void)i;
+	sink += vad_frame(vad, b.pcmv);
+}
+
+static void run_vad_energy(size_t i)
+{
+	(void)i;
+	sink += vad_frame(vad_energy, b.pcmv);
+}
+
+/* -------------------------------------------------------------- measuring */
+
+struct result {
+	double nsv[ROUNDS];
+	size_t allocations;
+};
+
+struct bench {
+	const char *name;
+	void (*run)(size_t i);
+	size_t times; /* a round */
+	bool may_allocate;
+};
+
+static double user_ns(void)
+{
+	struct rusage ru;
+
+	getrusage(RUSAGE_THREAD, &ru);
+
+	return (double)ru.ru_utime.tv_sec * 1e9 +
+	       (double)ru.ru_utime.tv_usec * 1e3;
+}
+
+static void measure(const struct bench *be, struct result *res, size_t round)
+{
+	double start;
+
+	for (size_t i = 0; i < be->times / 10; i++)
+		be->run(i);
+
+	allocations = 0;
+	start = user_ns();
+	for (size_t i = 0; i < be->times; i++)
+		be->run(i);
+	res->nsv[round] = (user_ns() - start) / (double)be->times;
+	res->allocations = allocations;
+}
+
+static int double_compare(const void *a, const void *c)
+{
+	double x = *(const double *)a, y = *(const double *)c;
+
+	return (x > y) - (x < y);
+}
+
+static double median(struct result *res)
+{
+	qsort(res->nsv, ROUNDS, sizeof(res->nsv[0]), double_compare);
+
+	return res->nsv[ROUNDS / 2];
+}
+
+static void set_up(void)
+{
+	int err;
+
+	if (load(DATA_DIR "/twilio/twilio-call-basic.jsonl"))
+		die("reading the fixture");
+	if (ring_alloc(&b.ring, RING_SAMPLES) || vad_alloc(&vad) ||
+	    vad_alloc_energy(&vad_energy))
+		die("allocation");
+
+	b.src = src_new(SRC_SINC_FASTEST, 1, &err);
+	if (!b.src)
+		die("src_new");
+	for (size_t i = 0; i < FRAME_SAMPLES; i++)
+		b.pcmv[i] = (int16_t)(i * 197 % 4000 - 2000);
+	base64_encode(b.base64, b.ulawv, FRAME_SAMPLES);
+}
+
+int main(void)
+{
+	static const struct bench benchv[] = {
+		{"convod: JSON text to PCM 16 kHz", run_convod, 200000, false},
+		{"jansson, lws base64, libsamplerate SINC_FASTEST",
+		 run_libraries, 5000, true},
+		{"parse (scanner and base64)", run_parse, 200000, false},
+		{"base64_decode, 160 bytes", run_base64, 200000, false},
+		{"ring write, read, release", run_ring, 200000, false},
+		{"mu-law decode", run_decode, 200000, false},
+		{"mu-law encode", run_encode, 200000, false},
+		{"halfband_up2", run_halfband, 200000, false},
+		{"vad_frame", run_vad, 50000, false},
+		{"vad_frame, energy", run_vad_energy, 50000, false},
+		{"print_media, 960 bytes", run_print, 100000, false},
+	};
+	static struct result resv[ARRAY_SIZE(benchv)];
+	double nsv[ARRAY_SIZE(benchv)];
+	bool clean = true;
+
+	set_up();
+	for (size_t round = 0; round < ROUNDS; round++) {
+		for (size_t i = 0; i < ARRAY_SIZE(benchv); i++)
+			measure(&benchv[i], &resv[i], round);
+	}
+
+	printf("%-48s %9s %12s\n", "a frame of 20 ms, user CPU", "ns",
+	       "allocations");
+	for (size_t i = 0; i < ARRAY_SIZE(benchv); i++) {
+		const struct bench *be = &benchv[i];
+
+		nsv[i] = median(&resv[i]);
+		printf("%-48s %9.0f %12.1f\n", be->name, nsv[i],
+		       (double)resv[i].allocations / (double)be->times);
+		clean = clean && (be->may_allocate || !resv[i].allocations);
+	}
+	printf("libraries : convod = %.1f\n", nsv[1] / nsv[0]);
+	if (!clean)
+		printf("FAILED: something on the frame path allocates\n");
+
+	src_delete(b.src);
+	mem_deref(vad);
+	mem_deref(vad_energy);
+	mem_deref(b.ring);
+
+	return clean ? 0 : 1;
+}
