@@ -77,8 +77,6 @@ struct call_ops {
 	/** Milliseconds of an utterance that were heard by now */
 	uint32_t (*heard_ms)(uint32_t utterance, void *arg);
 
-	/** The recogniser hangs: open another stream */
-	void (*restart_asr)(void *arg);
 	/** End the call; comes once, nothing after it */
 	void (*hang_up)(enum call_end end, void *arg);
 };

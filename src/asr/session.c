@@ -371,7 +371,7 @@ static void accept_final(struct asr_session *s, const struct asr_result *res)
 	}
 	s->due = s->want;
 	ring_release(s->ring, s->want);
-	metrics_inc(M_ASR_FINALS);
+	metrics_add(M_ASR_FINALS, res->text[0] != 0);
 }
 
 static void result_handler(const struct asr_result *from, void *arg)
@@ -393,7 +393,7 @@ static void result_handler(const struct asr_result *from, void *arg)
 	else
 		res.end_pos = 0;
 
-	if (res.text[0] && mem_nrefs(s) > 1 && !is_over(s)) {
+	if ((res.text[0] || res.rejected) && mem_nrefs(s) > 1 && !is_over(s)) {
 		if (res.final)
 			accept_final(s, &res);
 		s->resulth(&res, s->arg);

@@ -186,7 +186,8 @@ void call_speech(struct call *c, bool speaking, uint64_t now_ms)
 }
 
 /* Music and noise are no speech to a recogniser either: only much of it, and
- * no word for long, means that the recogniser hangs */
+ * no word for long, means that the recogniser hangs. Its session tries another
+ * stream by itself; the caller wants to know that nobody heard. */
 static void check_unheard(struct call *c, uint64_t now_ms)
 {
 	if (!c->unheard_since_ms ||
@@ -197,7 +198,6 @@ static void check_unheard(struct call *c, uint64_t now_ms)
 		log_warn(c->id, "recogniser gives no result", "speech_ms=%u",
 			 (unsigned)c->unheard_sum_ms);
 		reply_apologise(c, now_ms);
-		c->ops->restart_asr(c->arg);
 	}
 	heard_something(c);
 }

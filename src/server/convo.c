@@ -198,16 +198,6 @@ static uint32_t heard_ms_op(uint32_t utterance, void *arg)
 				loop_now_ms(cv->worker->net.loop));
 }
 
-static void restart_asr_op(void *arg)
-{
-	struct convo *cv = arg;
-
-	/* opened again at the end of the turn: we may be inside one of its
-	 * handlers */
-	cv->asr_restart = true;
-	convo_touch(cv);
-}
-
 static const struct call_ops call_ops = {
 	.turn = turn_op,
 	.cancel_turn = cancel_turn_op,
@@ -216,7 +206,6 @@ static const struct call_ops call_ops = {
 	.prompt = speech_prompt_op,
 	.stop_speaking = stop_speaking_op,
 	.heard_ms = heard_ms_op,
-	.restart_asr = restart_asr_op,
 	.hang_up = hang_up_op,
 };
 
@@ -231,8 +220,6 @@ static void result_handler(const struct asr_result *res, void *arg)
 {
 	struct convo *cv = arg;
 
-	if (res->final && *res->text)
-		metrics_inc(M_ASR_FINALS);
 	if (res->final && log_transcripts())
 		log_info(cv->call_id, "heard", "ms=%u rejected=%s text=\"%s\"",
 			 since_ms(cv->speech_end_us),
@@ -256,8 +243,6 @@ static void asr_state_handler(enum asr_state state, const char *why, void *arg)
 		return;
 	}
 
-	if (state == ASR_DOWN)
-		metrics_inc(M_ASR_FAILED);
 	call_asr_state(cv->call, state, now_ms(cv));
 	convo_touch(cv);
 }
@@ -274,23 +259,11 @@ static void open_asr(struct convo *cv)
 	};
 	int err;
 
-	cv->asr = mem_deref(cv->asr);
 	cv->asr_state = ASR_CONNECTING;
 	err = asr_session_alloc(&cv->asr, cv->worker->asr, cv->ring, &prm,
 				result_handler, asr_state_handler, cv);
 	if (err)
 		asr_state_handler(ASR_DOWN, strerror(err), cv);
-}
-
-static void flush_handler(void *arg)
-{
-	struct convo *cv = arg;
-
-	if (cv->asr_restart) {
-		cv->asr_restart = false;
-		open_asr(cv);
-	}
-	tick(cv);
 }
 
 /* ------------------------------------------------------ dialog manager */
@@ -544,7 +517,7 @@ int convo_alloc(struct worker *w, struct ws *ws, const char *peer)
 
 	cv->worker = w;
 	cv->carrier = &carrier_twilio;
-	cv->flush.h = flush_handler;
+	cv->flush.h = tick;
 	cv->flush.arg = cv;
 	str_copy(cv->peer, sizeof(cv->peer), peer);
 

@@ -38,7 +38,6 @@ struct convo {
 	struct vad *vad;
 	struct asr_session *asr;
 	enum asr_state asr_state;
-	bool asr_restart;
 	bool speaking;
 	uint8_t tail
 		[FRAME_SAMPLES]; /* of a message that is not whole frames */

@@ -1,6 +1,6 @@
 /* The conversation, event by event. The fake below notes every operation:
  * "T<text>" turn, "c" cancel, "S<n>:<text>" say, "P<n>:<url>" play,
- * "A<n>" "W<n>" "C<n>" prompt, "!" stop speaking, "R" restart, "H<end>" */
+ * "A<n>" "W<n>" "C<n>" prompt, "!" stop speaking, "H<end>" */
 #include <stdio.h>
 #include <convod/call.h>
 #include "test.h"
@@ -110,11 +110,6 @@ static uint32_t heard_op(uint32_t id, void *arg)
 	return id * 100;
 }
 
-static void restart_op(void *arg)
-{
-	note(arg, 'R', 0, NULL);
-}
-
 static void hang_up_op(enum call_end end, void *arg)
 {
 	note(arg, 'H', 0, call_end_name(end));
@@ -128,7 +123,6 @@ static const struct call_ops ops = {
 	.prompt = prompt_op,
 	.stop_speaking = stop_op,
 	.heard_ms = heard_op,
-	.restart_asr = restart_op,
 	.hang_up = hang_up_op,
 };
 
@@ -579,7 +573,7 @@ static void test_hanging_recogniser(void **state)
 	pass(f, 4000);
 	call_speech(f->call, false, f->now_ms);
 	pass(f, 4000);
-	expect(f, "A1|R|");
+	expect(f, "A1|");
 	drop(f);
 }
 
