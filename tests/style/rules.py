@@ -25,7 +25,7 @@ HOME = {
     r"\b(struct )?lws(_|\b)": ["src/net/"],
     r"\buv_\w+|<uv\.h>": ["src/net/"],
     r"\bCURLM?\b|\bcurl_\w+\(|<curl/": ["src/net/"],
-    r"\bnghttp2_\w+": ["src/net/"],
+    r"\bnghttp2_\w+": ["src/net/", "tests/"],
     r"\bSRC_STATE\b|<samplerate\.h>": ["src/audio/resample.c"],
     r"\bSNDFILE\b|<sndfile\.h>": ["src/audio/decode", "src/audio/record",
                                   "tools/", "tests/"],

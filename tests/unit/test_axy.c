@@ -379,13 +379,13 @@ static void teardown(struct fixture *f)
 }
 
 /* Waits for a condition, with a bound */
-#define RUN_UNTIL(f, cond)                               \
-	do {                                             \
-		uint64_t end = clk_now_ms() + LIMIT_MS;  \
-		while (!(cond)) {                        \
-			assert_true(clk_now_ms() < end); \
-			loop_turn((f)->net.loop, true);  \
-		}                                        \
+#define RUN_UNTIL(f, cond)                                    \
+	do {                                                  \
+		uint64_t limit_ms = clk_now_ms() + LIMIT_MS;  \
+		while (!(cond)) {                             \
+			assert_true(clk_now_ms() < limit_ms); \
+			loop_turn((f)->net.loop, true);       \
+		}                                             \
 	} while (0)
 
 /* One frame, ten times faster than real time; waits while more than the
