@@ -124,6 +124,7 @@ static void tick_handler(void *arg)
 		} else if (now_ms >= c->due_ms) {
 			if (!c->answered)
 				metrics_inc(M_HTTP_REFUSED);
+			c->answered = true; /* or never */
 			conn_hang_up(c);
 		}
 	}

@@ -22,7 +22,7 @@
 #include <convod/str.h>
 #include "test.h"
 
-enum { WAIT_MS = 5000 };
+enum { WAIT_MS = 5000, BIG = 200000 };
 
 #define UPGRADE_TO(target)                                 \
 	"GET " target " HTTP/1.1\r\nHost: bot.example\r\n" \
@@ -140,6 +140,12 @@ static inline void request_handler(const struct http_head *head,
 	f->bodyc = bodyc;
 	str_copy(f->target, sizeof(f->target), head->target);
 	str_copy(f->body, sizeof(f->body), body);
+	if (!strcmp(head->target, "/big")) {
+		answer->status = 200;
+		answer->body = mem_zalloc(BIG + 1, NULL);
+		memset(answer->body, 'z', BIG);
+		return;
+	}
 	answer->status = 200;
 	answer->content_type = "text/plain";
 	if (str_dup(&answer->body, "hello"))

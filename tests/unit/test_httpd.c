@@ -36,6 +36,23 @@ static void test_head(void **state)
 	teardown(f);
 }
 
+static void test_large_answer(void **state)
+{
+	struct fixture *f = setup(NULL, NULL);
+	struct client *c = client(f);
+	int small = 4096;
+
+	(void)state;
+	(void)setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+	puts_(c, "GET /big HTTP/1.1\r\nHost: a\r\n\r\n");
+	WAIT_FOR(f, f->requests);
+	expect_status(c, 200);
+	assert_true(c->n > BIG);
+	assert_int_equal(strspn(c->buf + c->n - BIG, "z"), BIG);
+	client_free(c);
+	teardown(f);
+}
+
 static void test_admin_port(void **state)
 {
 	struct fixture *f = setup(NULL, NULL);
@@ -349,6 +366,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_get),
 		cmocka_unit_test(test_head),
+		cmocka_unit_test(test_large_answer),
 		cmocka_unit_test(test_admin_port),
 		cmocka_unit_test(test_only_the_first_request_is_served),
 		cmocka_unit_test(test_post),

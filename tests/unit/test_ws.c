@@ -465,6 +465,63 @@ static void test_frames_allocate_nothing(void **state)
 	teardown(f);
 }
 
+static int setup_body(void *arg)
+{
+	struct fixture *f = arg;
+	struct httpd_param hp = {.requesth = request_handler,
+				 .upgradeh = upgrade_handler,
+				 .arg = f};
+	struct acceptor_param ap = {
+		.host = "127.0.0.1", .pickh = pick_handler, .arg = f};
+	struct acceptor *a = NULL;
+	struct httpd *h = NULL;
+	struct loop *l = NULL;
+	int err = loop_alloc(&l);
+
+	if (!err)
+		err = httpd_alloc(&h, l, &hp);
+	if (!err)
+		err = acceptor_alloc(&a, l, &ap);
+	mem_deref(a);
+	httpd_close(h);
+	mem_deref(h);
+	mem_deref(l);
+
+	return err;
+}
+
+/** A whole connection, upgrade to close, with a gathered message */
+static int connection_body(void *arg)
+{
+	struct fixture *f = arg;
+	size_t before = mem_blocks();
+	struct client *c = client(f);
+	int texts = f->texts;
+
+	puts_(c, UPGRADE_TO("/convo"));
+	PUMP_UNTIL(c, c->eof || c->err || strstr(c->buf, "\r\n\r\n"));
+	if (str_starts(c->buf, "HTTP/1.1 101 ")) {
+		put_frame(c, TEXT, "x", 1);
+		put_frame(c, FIN | CONT, "y", 1);
+		PUMP_UNTIL(c, c->eof || c->err || f->texts > texts ||
+				      strstr(c->buf, "out of memory"));
+	}
+	client_free(c);
+	WAIT_FOR(f, mem_blocks() == before);
+
+	return f->texts > texts ? 0 : ENOMEM;
+}
+
+static void test_out_of_memory(void **state)
+{
+	struct fixture *f = setup(NULL, NULL);
+
+	(void)state;
+	oom_loop(setup_body, f);
+	oom_loop(connection_body, f);
+	teardown(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -491,6 +548,7 @@ int main(void)
 		cmocka_unit_test(test_shutdown_with_websockets_up),
 		cmocka_unit_test(test_too_long_to_send),
 		cmocka_unit_test(test_frames_allocate_nothing),
+		cmocka_unit_test(test_out_of_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
