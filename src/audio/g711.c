@@ -64,9 +64,10 @@ union float_bits {
  * The segment of a magnitude is its exponent, and the four bits after the
  * leading one are the rest of the code: exactly what the top of a float's
  * bits holds. Written so, the loop has no table and no branch, and compilers
- * vectorise it (gcc 12 through a union, but not through memcpy).
+ * vectorise it (gcc 12 through a union, but not through memcpy; and only what
+ * it may inline, which in position independent code no public function is).
  */
-uint8_t g711_ulaw_encode(int16_t sample)
+static inline uint8_t encode(int16_t sample)
 {
 	int32_t v = sample, sign = v >> 8 & 0x80;
 	int32_t mag = ((v < 0 ? -v : v) >> 2) + BIAS;
@@ -80,6 +81,11 @@ uint8_t g711_ulaw_encode(int16_t sample)
 			   ((x.bits >> 19) - (SEGMENT_0 << 4)));
 }
 
+uint8_t g711_ulaw_encode(int16_t sample)
+{
+	return encode(sample);
+}
+
 void g711_ulaw_decode_n(int16_t *pcmv, const uint8_t *ulawv, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -89,5 +95,5 @@ void g711_ulaw_decode_n(int16_t *pcmv, const uint8_t *ulawv, size_t n)
 void g711_ulaw_encode_n(uint8_t *ulawv, const int16_t *pcmv, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		ulawv[i] = g711_ulaw_encode(pcmv[i]);
+		ulawv[i] = encode(pcmv[i]);
 }

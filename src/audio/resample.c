@@ -106,8 +106,11 @@ static int process(struct resampler *r, const float *v, size_t n, bool last,
 		if (src_process(r->src, &d))
 			return EINVAL;
 
-		d.data_in += d.input_frames_used;
+		/* Not beyond the end: libsamplerate (0.2.2) refuses an input
+		 * that starts within the output, even one of no samples */
 		d.input_frames -= d.input_frames_used;
+		if (d.input_frames)
+			d.data_in += d.input_frames_used;
 		deliver(outv, (size_t)d.output_frames_gen, h, arg);
 	} while (d.input_frames || (last && d.output_frames_gen));
 

@@ -518,14 +518,15 @@ static void test_media_allocates_nothing(void **state)
 	fclose(f);
 }
 
+/* A start with parameters, one without, a name that is not ASCII */
 static int oom_body(void *arg)
 {
-	static const char *const msgv[] = {
-		"{\"event\":\"start\",\"start\":{\"callSid\":\"CA1\","
-		"\"customParameters\":{\"a\":\"b\"}}}",
-		"{\"event\":\"mark\",\"mark\":{\"name\":\"\\u00e1\"}}",
-		"{\"event\":\"start\",\"start\":{}}",
-	};
+	static const char params[] = "{\"event\":\"start\",\"start\":"
+				     "{\"customParameters\":{\"a\":\"b\"}}}";
+	static const char start[] = "{\"event\":\"start\",\"start\":{}}";
+	static const char mark[] =
+		"{\"event\":\"mark\",\"mark\":{\"name\":\"\\u00e1\"}}";
+	static const char *const msgv[] = {params, start, mark};
 	struct carrier_event ev;
 	int err = 0;
 
