@@ -161,14 +161,11 @@ static int write_samples(struct asr_session *s, size_t n)
 	return 0;
 }
 
-static void count_lost(const struct asr_session *s, uint64_t from, uint64_t to)
+/* Not logged: a recogniser that is away loses every frame of every call */
+static void count_lost(uint64_t from, uint64_t to)
 {
-	if (to <= from)
-		return;
-
-	metrics_add(M_ASR_LOST, to - from);
-	log_debug(s->call_id, "audio not recognised", "from=%llu samples=%llu",
-		  (unsigned long long)from, (unsigned long long)(to - from));
+	if (to > from)
+		metrics_add(M_ASR_LOST, to - from);
 }
 
 /* Audio older than replay_ms is given up. What no stream ever got of it is
@@ -182,7 +179,7 @@ static void bound_kept(struct asr_session *s)
 		return;
 
 	if (sent < min) {
-		count_lost(s, MAX(s->reached, s->lost), min);
+		count_lost(MAX(s->reached, s->lost), min);
 		s->lost = min;
 		s->base += min - sent; /* a hole in the stream's own time */
 		ring_seek(s->ring, min);
@@ -484,7 +481,7 @@ static void rewind_to_want(struct asr_session *s)
 	bound_kept(s);
 	ring_seek(s->ring, s->want);
 	from = ring_sent(s->ring);
-	count_lost(s, s->due, MIN(from, MIN(s->speech, s->reached)));
+	count_lost(s->due, MIN(from, MIN(s->speech, s->reached)));
 	s->due = MAX(s->due, from);
 	s->base = from;
 	s->hb = (struct halfband){{0}};

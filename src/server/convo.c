@@ -233,9 +233,7 @@ static void asr_state_handler(enum asr_state state, const char *why, void *arg)
 {
 	struct convo *cv = arg;
 
-	if (state != cv->asr_state)
-		log_info(cv->call_id, "recogniser", "state=%d why=\"%s\"",
-			 state, LOG_STR(why ? why : ""));
+	(void)why; /* the session has logged it */
 	cv->asr_state = state;
 
 	if (!cv->ws && (state == ASR_ENDED || state == ASR_DOWN)) {
