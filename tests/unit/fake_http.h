@@ -8,6 +8,7 @@
 #define CONVOD_FAKE_HTTP_H
 
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -133,6 +134,7 @@ static inline void fake_serve(struct fake_http *f, int fd)
 
 	if (!c)
 		abort();
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
 	c->f = f;
 	c->fd = fd;
 	pthread_mutex_lock(&f->lock);

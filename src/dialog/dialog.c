@@ -1,0 +1,47 @@
+/**
+ * @file dialog.c  The table of dialog managers
+ */
+#include <errno.h>
+#include <string.h>
+#include <strings.h>
+#include <convod/dialog.h>
+
+static const struct dialog_backend *const backendv[] = {
+	&dialog_masdif,
+};
+
+static bool has_scheme(const struct dialog_backend *be, const char *url,
+		       size_t n)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(be->schemev) && be->schemev[i]; i++)
+		if (strlen(be->schemev[i]) == n &&
+		    !strncasecmp(be->schemev[i], url, n))
+			return true;
+
+	return false;
+}
+
+int dialog_alloc(struct dialog **dp, const struct dialog_param *prm,
+		 const struct net *net)
+{
+	size_t n;
+
+	if (!dp || !prm || !prm->url || !net)
+		return EINVAL;
+
+	n = strcspn(prm->url, ":");
+	if (prm->url[n] != ':')
+		return EINVAL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(backendv); i++)
+		if (has_scheme(backendv[i], prm->url, n))
+			return backendv[i]->alloc(dp, prm, net);
+
+	return ENOTSUP;
+}
+
+const char *dialog_schemes(void)
+{
+	/* a list of constants, and so one itself */
+	return "masdif+http masdif+https";
+}
