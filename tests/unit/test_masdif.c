@@ -274,8 +274,9 @@ static struct {
 	pthread_mutex_t lock;
 	const char *reply; /* file of tests/data/masdif */
 	int create_errors, gone, status;
-	bool hang;
-	int creations, turns;
+	atomic_bool hang;
+	int creations;
+	atomic_int turns;
 	char head[4096], body[4096];
 } world = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -804,8 +805,10 @@ static int memory_body(void *arg)
 		run_until(&f, &f.done, 1);
 		err = f.done_err;
 	}
+	/* a link that could not be resolved for lack of memory counts as none:
+	 * the two texts are spoken instead */
 	if (!err)
-		assert_int_equal(f.acts, 1);
+		assert_in_range(f.acts, 1, 2);
 	tear_down_net(&f);
 
 	return err ? ENOMEM : 0;
