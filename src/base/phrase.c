@@ -268,8 +268,8 @@ int phrase_or(struct phrases *p, uint16_t *nodep, uint16_t a, uint16_t b)
 	uint16_t alt;
 	int err;
 
-	if (a == PHRASE_NONE) {
-		*nodep = b;
+	if (a == PHRASE_NONE || b == PHRASE_NONE) {
+		*nodep = a == PHRASE_NONE ? b : a;
 		return 0;
 	}
 

@@ -1,0 +1,277 @@
+/*
+ * The embedded recogniser over its whole path: 8 kHz μ-law in, text out, with
+ * every file of tests/data/audio. CONVOD_VERBOSE=1 prints what the verdicts
+ * were made of.
+ */
+#include <sndfile.h>
+#include <stdio.h>
+#include <convod/asr.h>
+#include <convod/audio.h>
+#include <convod/clk.h>
+#include <convod/log.h>
+#include <convod/str.h>
+#include "test.h"
+
+enum {
+	FILES_MAX = 128,
+	FILE_SAMPLES_MAX = 20 * AUDIO_RATE,
+	SILENCE_AFTER = AUDIO_RATE, /* a caller's line goes on */
+	WAIT_MAX_MS = 60000,
+};
+
+struct fixture {
+	struct loop *loop;
+	struct net net;
+	struct asr *asr;
+	struct asr_stream *stream;
+	char text[1024];
+	unsigned finals, rejected, closed;
+	bool words_ok;
+	uint64_t result_us;
+};
+
+static void result_handler(const struct asr_result *res, void *arg)
+{
+	struct fixture *f = arg;
+	size_t n = strlen(f->text);
+
+	f->result_us = clk_now_us();
+	if (res->rejected) {
+		assert_string_equal(res->text, "");
+		++f->rejected;
+		return;
+	}
+
+	assert_true(res->final);
+	++f->finals;
+	(void)snprintf(f->text + n, sizeof(f->text) - n, "%s%s", n ? " " : "",
+		       res->text);
+	for (size_t i = 0; i < res->wordc; i++) {
+		const struct asr_word *w = &res->wordv[i];
+
+		if (w->end_ms <= w->start_ms ||
+		    (i && w->start_ms < w[-1].end_ms) ||
+		    !strstr(res->text, w->text))
+			f->words_ok = false;
+	}
+	if (!res->wordc)
+		f->words_ok = false;
+}
+
+static void close_handler(enum asr_end end, const char *why, void *arg)
+{
+	struct fixture *f = arg;
+
+	assert_int_equal(end, ASR_END_OK);
+	++f->closed;
+	loop_stop(f->loop);
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	assert_int_equal(loop_alloc(&f->loop), 0);
+	f->net.loop = f->loop;
+	assert_int_equal(
+		asr_pocketsphinx.alloc(&f->asr,
+				       &(struct asr_param){
+					       .url = "pocketsphinx:",
+					       .language = "en-US",
+				       },
+				       &f->net),
+		0);
+	assert_int_equal(f->asr->srate, 8000);
+	assert_int_equal(f->asr->block_ms, 20);
+	*state = f;
+
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	mem_deref(f->stream);
+	mem_deref(f->asr);
+	mem_deref(f->loop);
+	free(f);
+
+	return 0;
+}
+
+static size_t read_audio(int16_t *pcmv, const char *file)
+{
+	char path[512];
+	SF_INFO info = {0};
+	SNDFILE *sf;
+	size_t n;
+
+	(void)snprintf(path, sizeof(path), "%s/audio/%s", DATA_DIR, file);
+	sf = sf_open(path, SFM_READ, &info);
+	assert_non_null(sf);
+	assert_int_equal(info.samplerate, AUDIO_RATE);
+	n = (size_t)sf_read_short(sf, pcmv, FILE_SAMPLES_MAX);
+	sf_close(sf);
+	memset(pcmv + n, 0, SILENCE_AFTER * sizeof(*pcmv));
+
+	return n + SILENCE_AFTER;
+}
+
+static void open_stream(struct fixture *f)
+{
+	f->finals = f->rejected = f->closed = 0;
+	f->text[0] = '\0';
+	f->words_ok = true;
+	assert_int_equal(
+		asr_pocketsphinx.open(&f->stream, f->asr,
+				      &(struct asr_stream_param){
+					      .conversation = "c",
+					      .call_id = "CAtest",
+				      },
+				      result_handler, close_handler, f),
+		0);
+}
+
+static void write_ulaw(struct fixture *f, const int16_t *pcmv, size_t n)
+{
+	for (size_t i = 0; i < n; i += FRAME_SAMPLES) {
+		size_t k = MIN(n - i, FRAME_SAMPLES);
+		uint8_t ulawv[FRAME_SAMPLES];
+		int16_t lin[FRAME_SAMPLES];
+		int err;
+
+		g711_ulaw_encode_n(ulawv, pcmv + i, k);
+		g711_ulaw_decode_n(lin, ulawv, k);
+		while ((err = asr_pocketsphinx.write(f->stream, lin, k)) ==
+		       ENOBUFS)
+			loop_turn(f->loop, true);
+		assert_int_equal(err, 0);
+		loop_turn(f->loop, false);
+	}
+}
+
+static void timeout_handler(void *arg)
+{
+	struct fixture *f = arg;
+
+	loop_stop(f->loop);
+}
+
+static void wait_closed(struct fixture *f)
+{
+	struct tmr *guard;
+
+	assert_int_equal(tmr_alloc(&guard, f->loop, timeout_handler, f), 0);
+	tmr_start(guard, WAIT_MAX_MS);
+	if (!f->closed)
+		loop_run(f->loop);
+	mem_deref(guard);
+	assert_int_equal(f->closed, 1);
+}
+
+/* One call: the file, then silence, then hang up */
+static void hear(struct fixture *f, const char *file)
+{
+	static int16_t pcmv[FILE_SAMPLES_MAX + SILENCE_AFTER];
+	size_t n = read_audio(pcmv, file);
+
+	open_stream(f);
+	write_ulaw(f, pcmv, n);
+	asr_pocketsphinx.finish(f->stream);
+	wait_closed(f);
+	f->stream = mem_deref(f->stream);
+}
+
+struct row {
+	char file[64], kind[64], voice[64], text[256];
+};
+
+static size_t read_rows(struct row *rowv)
+{
+	char line[512];
+	size_t n = 0;
+	FILE *tsv = fopen(DATA_DIR "/audio/transcripts.tsv", "r");
+
+	assert_non_null(tsv);
+	while (fgets(line, sizeof(line), tsv) && n < FILES_MAX) {
+		struct row *r = &rowv[n];
+		char *fieldv[4] = {r->file, r->kind, r->voice, r->text};
+		char *p = line, *s;
+
+		line[strcspn(line, "\n")] = '\0';
+		for (size_t i = 0; i < 4 && (s = strsep(&p, "\t")); i++)
+			str_copy(fieldv[i], 64 + (i == 3) * 192, s);
+		if (strcmp(r->file, "file"))
+			++n;
+	}
+	fclose(tsv);
+
+	return n;
+}
+
+static bool is_in_grammar(const struct row *r)
+{
+	return str_starts(r->kind, "speech") &&
+	       !str_starts(r->file, "digits_") &&
+	       !str_starts(r->file, "oog_");
+}
+
+static void test_all_files(void **state)
+{
+	struct fixture *f = *state;
+	static struct row rowv[FILES_MAX];
+	size_t rowc = read_rows(rowv);
+	unsigned in = 0, exact = 0, wrong = 0, oog = 0, other = 0, taken = 0;
+
+	printf("%-28s %-6s %s\n", "file", "", "heard");
+	for (size_t i = 0; i < rowc; i++) {
+		const struct row *r = &rowv[i];
+		bool ok;
+
+		hear(f, r->file);
+		assert_true(f->words_ok);
+		if (is_in_grammar(r)) {
+			ok = !strcmp(f->text, r->text);
+			++in;
+			exact += ok;
+			wrong += !ok && f->text[0];
+		} else {
+			ok = !f->text[0];
+			if (str_starts(r->file, "oog_"))
+				oog += !ok;
+			else {
+				++other;
+				taken += !ok;
+			}
+		}
+		printf("%-28s %-6s '%s' rejected %u\n", r->file,
+		       ok ? "" : "WRONG", f->text, f->rejected);
+	}
+	printf("in grammar: %u of %u exact, %u taken for something else\n",
+	       exact, in, wrong);
+	printf("out of grammar taken for a command: %u; others %u of %u\n",
+	       oog, taken, other);
+
+	assert_int_equal(in, 22);
+	assert_true(exact >= 18);
+	assert_true(wrong <= 1);
+	assert_int_equal(oog, 0);
+	assert_true(taken <= 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_all_files, setup,
+						teardown),
+	};
+
+	if (getenv("CONVOD_VERBOSE")) {
+		log_set_level(LOG_LVL_DEBUG);
+		log_set_transcripts(true);
+	}
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
