@@ -10,8 +10,9 @@
 
 enum {
 	ENDPOINT_PREROLL_MS = 300, /* before voice activity is sure of it */
-	ENDPOINT_TRAIL_MS = 520,   /* of silence after the detector's own
-				    * hang-over: 500 ms are not an end */
+	ENDPOINT_TRAIL_MS = 740,   /* after the detector's own 100; a
+				    * pause of 500 ms between words, 740
+				    * with their fading, is not an end   */
 	ENDPOINT_MAX_MS = 15000,   /* then it is cut, speech or not        */
 
 	ENDPOINT_MAX_SAMPLES = ENDPOINT_MAX_MS * AUDIO_PER_MS,
