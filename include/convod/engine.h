@@ -6,7 +6,8 @@
  * process; each has a state of its own (a decoder), made on the thread itself.
  * The threads start with the first user and end with the last.
  *
- * Queue: bounded by jobs; full means refuse (ENOBUFS, convod_jobs_refused_total).
+ * Queue: bounded by jobs; full means refuse (ENOBUFS, and counted in
+ * convod_jobs_refused_total).
  *
  * A *user* is one worker's share of an engine. It belongs to its loop's thread
  * and must be gone before the loop is.

@@ -4,10 +4,9 @@
  * `pocketsphinx:` hears what the demo bot understands, `pocketsphinx:FILE` the
  * phrases of another bot's file, or a JSGF grammar (`*.jsgf`, `*.gram`).
  *
- * The loop's part is cheap: voice activity and cutting into utterances. A whole
- * utterance then goes as an immutable job to an engine thread, which has a
- * decoder of its own. Nothing comes before the end of an utterance, so there
- * are no interim results.
+ * The loop's part is cheap: voice activity and cutting into utterances. Each
+ * utterance then goes as an immutable job to an engine thread, which decodes
+ * it in one call. Nothing comes before its end: there are no interim results.
  *
  * Owner graph: backend → engine user; stream → backend, endpointer, and the
  * jobs under way, at most STREAM_JOBS_MAX; a job points weakly to its stream.
@@ -282,8 +281,8 @@ static void job_done(struct stream *s, struct job *j)
 }
 
 /*
- * Submit the next utterance: one at a time, so that results keep their order on
- * several threads. The caller holds a reference to the stream.
+ * Submit the next utterance: one at a time, so that results keep their order
+ * on several threads. The caller holds a reference to the stream.
  */
 static void submit_next(struct stream *s)
 {

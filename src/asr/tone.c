@@ -2,9 +2,9 @@
  * @file tone.c  Tells keys, dial tones and beeps from speech
  *
  * Steady sinusoids can be predicted from the last four samples, all but the
- * noise of μ-law; of speech a hundredth or more of the energy remains. Keys are
- * too short for that (a frame holds one of their edges), but nearly all of a
- * frame's energy is at one row and one column frequency.
+ * noise of the line; of speech a hundredth or more of the energy remains. Keys
+ * are too short for that (a frame holds one of their edges), but nearly all
+ * the energy of a frame is at one row and one column frequency.
  */
 #include <math.h>
 #include <convod/audio.h>
