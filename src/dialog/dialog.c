@@ -8,6 +8,8 @@
 
 static const struct dialog_backend *const backendv[] = {
 	&dialog_masdif,
+	&dialog_demo,
+	&dialog_echo,
 };
 
 static bool has_scheme(const struct dialog_backend *be, const char *url,
@@ -43,5 +45,5 @@ int dialog_alloc(struct dialog **dp, const struct dialog_param *prm,
 const char *dialog_schemes(void)
 {
 	/* a list of constants, and so one itself */
-	return "masdif+http masdif+https";
+	return "masdif+http masdif+https demo echo";
 }

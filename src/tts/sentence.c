@@ -1,0 +1,210 @@
+/**
+ * @file sentence.c  Cuts text into sentences, and cleans it for speech
+ */
+#include <ctype.h>
+#include <string.h>
+#include <strings.h>
+#include "sentence.h"
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+static bool is_letter(char c)
+{
+	return isalpha((unsigned char)c) || (unsigned char)c >= 0x80;
+}
+
+/* Is the word that ends before the dot one that does not end a sentence? */
+static bool is_abbreviation(const char *word, size_t n)
+{
+	static const char *const abbrv[] = {
+		"mr",  "mrs", "ms", "dr",  "prof",   "st", "vs",
+		"e.g", "i.e", "nr", "tel", "approx", "jr", "sr",
+		"t.d", "kl",  "hr", "sbr", "bls"};
+
+	if (n == 1 && isupper((unsigned char)word[0]))
+		return true; /* an initial */
+
+	for (size_t i = 0; i < ARRAY_SIZE(abbrv); i++) {
+		if (strlen(abbrv[i]) == n && !strncasecmp(word, abbrv[i], n))
+			return true;
+	}
+
+	return false;
+}
+
+/* Start of the word that ends before s + end */
+static size_t word_start(const char *s, size_t end)
+{
+	while (end && !is_blank(s[end - 1]) && !strchr("(\"'", s[end - 1]))
+		--end;
+
+	return end;
+}
+
+/*
+ * An ordinal as in "3. maí": a lower-case word follows. With a capital after
+ * it, it is the end of "…on the 3. We…"
+ */
+static bool is_ordinal(const char *s, size_t dot, size_t len)
+{
+	size_t i = dot + 1;
+
+	if (!dot || !isdigit((unsigned char)s[dot - 1]))
+		return false;
+	while (i < len && is_blank(s[i]))
+		++i;
+
+	return i < len && is_letter(s[i]) && !isupper((unsigned char)s[i]);
+}
+
+static bool is_end_mark(const char *s, size_t i, size_t len, size_t *bytes)
+{
+	*bytes = 1;
+	if (s[i] && strchr(".!?:\n", s[i]))
+		return true;
+	if (len - i >= 3 && !memcmp(s + i, "…", 3)) {
+		*bytes = 3;
+		return true;
+	}
+
+	return false;
+}
+
+/* Does a sentence end with the mark at i? */
+static bool ends_here(const char *s, size_t i, size_t len)
+{
+	size_t start;
+
+	if (s[i] != '.')
+		return true;
+	start = word_start(s, i);
+	if (is_abbreviation(s + start, i - start))
+		return false;
+
+	return !is_ordinal(s, i, len);
+}
+
+/* Too long without an end: the last blank that fits, better a comma */
+static size_t forced_cut(const char *s)
+{
+	size_t blank = 0;
+
+	for (size_t i = SENTENCE_MAX / 2; i < SENTENCE_MAX; i++) {
+		if (!is_blank(s[i]))
+			continue;
+		blank = i;
+		if (i > SENTENCE_MAX * 3 / 4 && s[i - 1] == ',')
+			return i;
+	}
+	if (blank)
+		return blank;
+
+	/* one endless word: not inside a character of UTF-8 */
+	blank = SENTENCE_MAX;
+	while (blank > 1 && ((unsigned char)s[blank] & 0xc0) == 0x80)
+		--blank;
+
+	return blank;
+}
+
+size_t sentence_cut(const char *s, size_t len, bool last)
+{
+	size_t bytes, begin = 0;
+
+	while (begin < len && is_blank(s[begin]))
+		++begin;
+
+	for (size_t i = begin; i < len; i += bytes) {
+		size_t next;
+
+		if (i >= SENTENCE_MAX)
+			return forced_cut(s);
+		if (!is_end_mark(s, i, len, &bytes))
+			continue;
+
+		/* marks and closing quotes that belong to it: "…really?!" */
+		next = i + bytes;
+		while (next < len && strchr(".!?\"')", s[next]) && s[next])
+			++next;
+		if (next == len)
+			break; /* certain only with the next character */
+		if ((s[i] == '\n' || is_blank(s[next])) &&
+		    ends_here(s, i, len))
+			return next;
+	}
+
+	if (!last)
+		return 0;
+
+	return len > SENTENCE_MAX ? forced_cut(s) : len;
+}
+
+/* Bytes of a tag or link at s, 0 if there is none */
+static size_t unspeakable(const char *s, size_t len)
+{
+	size_t n = 0;
+
+	if (s[0] == '<' && len > 1 &&
+	    (isalpha((unsigned char)s[1]) || strchr("/!?", s[1]))) {
+		const char *end = memchr(s, '>', len);
+
+		return end ? (size_t)(end - s) + 1 : 0;
+	}
+
+	if ((len > 8 && !strncasecmp(s, "https://", 8)) ||
+	    (len > 7 && !strncasecmp(s, "http://", 7))) {
+		while (n < len && !is_blank(s[n]) && !strchr(")]>\"", s[n]))
+			++n;
+	}
+
+	return n;
+}
+
+/* Bytes of a symbol outside the letters of living scripts: emoji, arrows,
+ * boxes (U+2190..U+2BFF, U+FE0F, above U+1F000) */
+static size_t emoji(const unsigned char *s, size_t len)
+{
+	if (len >= 4 && s[0] == 0xf0 && s[1] == 0x9f)
+		return 4;
+	if (len >= 3 && s[0] == 0xe2 && s[1] >= 0x86 && s[1] <= 0xaf)
+		return 3;
+	if (len >= 3 && s[0] == 0xef && s[1] == 0xb8 && s[2] == 0x8f)
+		return 3;
+
+	return 0;
+}
+
+bool sentence_clean(char *dst, const char *s, size_t len)
+{
+	bool any = false, blank = true;
+
+	for (size_t i = 0; i < len;) {
+		size_t skip = unspeakable(s + i, len - i);
+
+		if (!skip)
+			skip = emoji((const unsigned char *)s + i, len - i);
+		if (!skip && ((unsigned char)s[i] <= ' ' || s[i] == 0x7f ||
+			      strchr("*_`#~|<>[]{}\\", s[i])))
+			skip = 1;
+
+		if (skip) {
+			i += skip;
+			if (!blank)
+				*dst++ = ' ';
+			blank = true;
+			continue;
+		}
+
+		any = any || is_letter(s[i]) || isdigit((unsigned char)s[i]);
+		*dst++ = s[i++];
+		blank = false;
+	}
+	if (blank && any)
+		--dst;
+	*dst = '\0';
+
+	return any;
+}

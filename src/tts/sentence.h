@@ -1,0 +1,36 @@
+/**
+ * @file sentence.h  Cuts text into sentences, and cleans it for speech. Pure.
+ */
+#ifndef CONVOD_SENTENCE_H
+#define CONVOD_SENTENCE_H
+
+#include <convod/defs.h>
+
+enum {
+	SENTENCE_MAX = 240, /* bytes; then it is cut at a blank */
+};
+
+/**
+ * Find the end of the first sentence
+ *
+ * Ends are `. ! ? : …` and newlines where a blank follows; not after an
+ * abbreviation or an initial, and not inside 3.14, 12:30 or a URL.
+ *
+ * @param s    UTF-8, need not end with a zero
+ * @param last Nothing more will come after s: its end is an end
+ *
+ * @return bytes of it with its end mark, 0 if its end has not come yet
+ */
+size_t sentence_cut(const char *s, size_t len, bool last);
+
+/**
+ * Copy without what cannot be spoken: markup in angle brackets, marks of
+ * markdown, links, control characters, emoji; runs of blanks become one
+ *
+ * @param dst At least len + 1 bytes
+ *
+ * @return true if there is anything to say: a letter or a digit
+ */
+bool sentence_clean(char *dst, const char *s, size_t len);
+
+#endif

@@ -1,0 +1,164 @@
+/*
+ * The embedded voice: text in, a clip of μ-law out.
+ */
+#include <convod/audio.h>
+#include <convod/clk.h>
+#include <convod/tts.h>
+#include <stdio.h>
+#include "test.h"
+
+enum { CLIP_MAX = 60 * AUDIO_RATE };
+
+struct fixture {
+	struct loop *loop;
+	struct net net;
+	struct tts *tts;
+	struct clip *clip;
+	struct clip_watch watch;
+	void *request;
+	unsigned told;
+	uint64_t begun_us, first_us;
+	bool cancel;
+};
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	assert_int_equal(loop_alloc(&f->loop), 0);
+	f->net.loop = f->loop;
+	assert_int_equal(tts_alloc(&f->tts,
+				   &(struct tts_param){
+					   .url = "flite:",
+					   .voice = "",
+					   .language = "en-US",
+				   },
+				   &f->net),
+			 0);
+	assert_int_equal(clip_alloc(&f->clip, CLIP_MAX), 0);
+	*state = f;
+
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	list_unlink(&f->watch.le);
+	mem_deref(f->request);
+	mem_deref(f->clip);
+	mem_deref(f->tts);
+	mem_deref(f->loop);
+	free(f);
+
+	return 0;
+}
+
+static void watch_handler(struct clip *c, void *arg)
+{
+	struct fixture *f = arg;
+
+	++f->told;
+	if (!f->first_us)
+		f->first_us = clk_now_us();
+	if (f->cancel)
+		f->request = mem_deref(f->request);
+	if (clip_is_ended(c) || f->cancel)
+		loop_stop(f->loop);
+}
+
+static int speak(struct fixture *f, const char *text)
+{
+	int err;
+
+	f->begun_us = clk_now_us();
+	f->watch.h = watch_handler;
+	f->watch.arg = f;
+	clip_watch(f->clip, &f->watch);
+	err = f->tts->be->speak(&f->request, f->tts, text, f->clip);
+	if (!err)
+		loop_run(f->loop);
+
+	return err;
+}
+
+static void test_sentence_by_sentence(void **state)
+{
+	struct fixture *f = *state;
+	int peak = 0;
+
+	assert_int_equal(speak(f, "Hello, this is the practice. <b>How</b> "
+				  "can I help you?"),
+			 0);
+	assert_true(clip_is_ended(f->clip));
+	assert_int_equal(clip_error(f->clip), 0);
+	assert_int_equal(f->told, 3); /* two sentences and the end */
+	assert_in_range(clip_len(f->clip), 2 * AUDIO_RATE, 6 * AUDIO_RATE);
+
+	for (size_t i = 0; i < clip_len(f->clip); i++)
+		peak = MAX(peak, abs(g711_ulaw_decode(clip_data(f->clip)[i])));
+	assert_in_range(peak, 14000, 18000);
+	printf("first audio after %u ms\n",
+	       (unsigned)((f->first_us - f->begun_us) / 1000));
+}
+
+static void test_nothing_to_say(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(speak(f, " <br/> ... "), ENODATA);
+	assert_int_equal(speak(f, ""), ENODATA);
+}
+
+static void test_cancel_from_the_handler(void **state)
+{
+	struct fixture *f = *state;
+
+	f->cancel = true;
+	assert_int_equal(speak(f, "One sentence. Another sentence."), 0);
+	assert_false(clip_is_ended(f->clip));
+	assert_int_equal(f->told, 1);
+}
+
+static void test_cancel_while_at_work(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(f->tts->be->speak(&f->request, f->tts,
+					   "A sentence of some length.",
+					   f->clip),
+			 0);
+	f->request = mem_deref(f->request);
+	loop_turn(f->loop, false);
+	assert_false(clip_is_ended(f->clip));
+}
+
+static void test_unknown_voice_and_scheme(void **state)
+{
+	struct fixture *f = *state;
+	struct tts *t = NULL;
+	struct tts_param prm = {.url = "flite:nobody", .voice = ""};
+
+	assert_int_equal(tts_alloc(&t, &prm, &f->net), EINVAL);
+	prm.url = "unknown:";
+	assert_int_equal(tts_alloc(&t, &prm, &f->net), ENOTSUP);
+	prm.url = "flite";
+	assert_int_equal(tts_alloc(&t, &prm, &f->net), EINVAL);
+	assert_string_equal(tts_schemes(), "flite");
+}
+
+int main(void)
+{
+#define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_sentence_by_sentence),
+		TEST(test_nothing_to_say),
+		TEST(test_cancel_from_the_handler),
+		TEST(test_cancel_while_at_work),
+		TEST(test_unknown_voice_and_scheme),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,105 @@
+#include <convod/defs.h>
+#include "../../src/tts/sentence.h"
+#include "test.h"
+
+static void test_cut(void **state)
+{
+	static const struct {
+		const char *s;
+		bool last;
+		const char *first; /* NULL: its end has not come yet */
+	} tests[] = {
+		{"One. Two.", true, "One."},
+		{"One.", true, "One."},
+		{"One.", false, NULL},
+		{"One. ", false, "One."},
+		{"One", false, NULL},
+		{"One", true, "One"},
+		{"", true, ""},
+		{"Really?! Yes.", true, "Really?!"},
+		{"He said \"no.\" Then", true, "He said \"no.\""},
+		{"It is 3.14 now. So", true, "It is 3.14 now."},
+		{"At 12:30 we close. So", true, "At 12:30 we close."},
+		{"Mr. Smith is in. So", true, "Mr. Smith is in."},
+		{"E.g. this one. So", true, "E.g. this one."},
+		{"J. Smith is in. So", true, "J. Smith is in."},
+		{"Hann kemur 3. ma\xc3\xad. Svo", true,
+		 "Hann kemur 3. ma\xc3\xad."},
+		{"Come on the 3. We open", true, "Come on the 3."},
+		{"See https://a.example/b.c?d now. So", true,
+		 "See https://a.example/b.c?d now."},
+		{"First line\nsecond", true, "First line\n"},
+		{"Wait… what", true, "Wait…"},
+		{"List: one", true, "List:"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(tests); i++) {
+		const char *s = tests[i].s;
+		size_t n = sentence_cut(s, strlen(s), tests[i].last);
+
+		if (!tests[i].first) {
+			assert_int_equal(n, 0);
+			continue;
+		}
+		if (n != strlen(tests[i].first))
+			fail_msg("'%s': %.*s", s, (int)n, s);
+	}
+}
+
+static void test_long_text_is_cut_at_a_blank(void **state)
+{
+	char s[1000];
+	size_t n;
+
+	for (size_t i = 0; i < sizeof(s); i++)
+		s[i] = i % 7 == 6 ? ' ' : 'a';
+	n = sentence_cut(s, sizeof(s), false);
+	assert_in_range(n, SENTENCE_MAX / 2, SENTENCE_MAX);
+	assert_int_equal(s[n], ' ');
+
+	memset(s, 'a', sizeof(s));
+	assert_int_equal(sentence_cut(s, sizeof(s), false), SENTENCE_MAX);
+	for (size_t i = 0; i < sizeof(s); i += 2)
+		memcpy(s + i, "\xc3\xa9", 2);
+	assert_int_equal(sentence_cut(s + 1, sizeof(s) - 1, true) % 2, 1);
+}
+
+static void test_clean(void **state)
+{
+	static const struct {
+		const char *s, *clean;
+		bool any;
+	} tests[] = {
+		{"Hello there.", "Hello there.", true},
+		{"  a \n\t b  ", "a b", true},
+		{"<speak>Hi <break time='1s'/>you</speak>", "Hi you", true},
+		{"2 < 3", "2 3", true},
+		{"**bold** and `code`", "bold and code", true},
+		{"see https://a.example/x?y=1 now", "see now", true},
+		{"fine \xf0\x9f\x98\x80 day", "fine day", true},
+		{"ma\xc3\xad", "ma\xc3\xad", true},
+		{"...", "...", false},
+		{"", "", false},
+		{"\x01\x02", "", false},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(tests); i++) {
+		char dst[256];
+		bool any = sentence_clean(dst, tests[i].s, strlen(tests[i].s));
+
+		assert_int_equal(any, tests[i].any);
+		if (any)
+			assert_string_equal(dst, tests[i].clean);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_long_text_is_cut_at_a_blank),
+		cmocka_unit_test(test_clean),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
