@@ -22,7 +22,7 @@
 #include <convod/str.h>
 #include "test.h"
 
-enum { WAIT_MS = 5000, BIG = 200000 };
+enum { WAIT_MS = 15000, BIG = 200000 };
 
 #define UPGRADE_TO(target)                                 \
 	"GET " target " HTTP/1.1\r\nHost: bot.example\r\n" \
@@ -169,7 +169,9 @@ static inline void tmr_handler(void *arg)
 	tmr_start(f->tmr, 2);
 }
 
-static inline struct fixture *setup(const char *cert, const char *key)
+/** @param quick Time limits of a moment, instead of those of the daemon */
+static inline struct fixture *setup_with(const char *cert, const char *key,
+					 bool quick)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 	struct httpd_param hp = {.requesth = request_handler,
@@ -177,19 +179,19 @@ static inline struct fixture *setup(const char *cert, const char *key)
 				 .arg = f,
 				 .tls_cert = cert,
 				 .tls_key = key,
-				 .head_ms = 300,
-				 .linger_ms = 500,
-				 .ws_stuck_ms = 300,
-				 .ws_ping_ms = 100,
-				 .ws_close_ms = 200};
+				 .head_ms = quick ? 300 : 0,
+				 .linger_ms = quick ? 300 : 0,
+				 .ws_stuck_ms = quick ? 300 : 0,
+				 .ws_ping_ms = quick ? 100 : 0,
+				 .ws_close_ms = quick ? 200 : 0};
 	struct acceptor_param ap = {.host = "127.0.0.1",
 				    .admin_host = "127.0.0.1",
 				    .admin = true,
 				    .tls = cert != NULL,
 				    .pickh = pick_handler,
 				    .arg = f,
-				    .head_ms = 300,
-				    .linger_ms = 500};
+				    .head_ms = hp.head_ms,
+				    .linger_ms = hp.linger_ms};
 
 	assert_int_equal(loop_alloc(&f->loop), 0);
 	assert_int_equal(tmr_alloc(&f->tmr, f->loop, tmr_handler, f), 0);
@@ -198,6 +200,11 @@ static inline struct fixture *setup(const char *cert, const char *key)
 	tmr_start(f->tmr, 0);
 
 	return f;
+}
+
+static inline struct fixture *setup(void)
+{
+	return setup_with(NULL, NULL, false);
 }
 
 static inline void teardown(struct fixture *f)
@@ -427,9 +434,9 @@ static inline void take(struct client *c, size_t n)
 static inline void expect_frame(struct client *c, int want, const void *p,
 				size_t n)
 {
-	int first;
-	const char *q;
-	size_t len, size;
+	int first = 0;
+	const char *q = NULL;
+	size_t len = 0, size;
 
 	for (;;) {
 		PUMP_UNTIL(c,
@@ -452,9 +459,9 @@ static inline void expect_frame(struct client *c, int want, const void *p,
 static inline void expect_close(struct client *c, int code)
 {
 	uint8_t want[2] = {code >> 8, code & 0xff};
-	int first;
-	const char *q;
-	size_t len, size;
+	int first = 0;
+	const char *q = NULL;
+	size_t len = 0, size;
 
 	for (;;) {
 		PUMP_UNTIL(c,

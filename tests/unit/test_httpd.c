@@ -7,7 +7,7 @@
 
 static void test_get(void **state)
 {
-	struct fixture *f = setup(NULL, NULL);
+	struct fixture *f = setup();
 	struct client *c = client(f);
 
 	(void)state;
@@ -24,7 +24,7 @@ static void test_get(void **state)
 
 static void test_head(void **state)
 {
-	struct fixture *f = setup(NULL, NULL);
+	struct fixture *f = setup();
 	struct client *c = client(f);
 
 	(void)state;
@@ -38,7 +38,7 @@ static void test_head(void **state)
 
 static void test_large_answer(void **state)
 {
-	struct fixture *f = setup(NULL, NULL);
+	struct fixture *f = setup();
 	struct client *c = client(f);
 	int small = 4096;
 
@@ -55,7 +55,7 @@ static void test_large_answer(void **state)
 
 static void test_admin_port(void **state)
 {
-	struct fixture *f = setup(NULL, NULL);
+	struct fixture *f = setup();
 	struct client *c = client_to(f, HTTPD_ADMIN);
 
 	(void)state;
@@ -78,7 +78,7 @@ static void test_admin_port(void **state)
 
 static void test_only_the_first_request_is_served(void **state)
 {
-	struct fixture *f = setup(NULL, NULL);
+	struct fixture *f = setup();
 	struct client *c = client(f);
 
 	(void)state;
@@ -97,7 +97,7 @@ static void test_post(void **state)
 	(void)state;
 	/* at once, in two pieces, byte by byte */
 	for (int i = 0; i < 3; i++) {
-		struct fixture *f = setup(NULL, NULL);
+		struct fixture *f = setup();
 		struct client *c = client(f);
 
 		c->one_by_one = i == 2;
@@ -116,7 +116,7 @@ static void test_post(void **state)
 
 static void test_empty_post(void **state)
 {
-	struct fixture *f = setup(NULL, NULL);
+	struct fixture *f = setup();
 	struct client *c = client(f);
 
 	(void)state;
@@ -130,7 +130,7 @@ static void test_empty_post(void **state)
 static void test_largest_body(void **state)
 {
 	static char body[HTTP_BODY_MAX];
-	struct fixture *f = setup(NULL, NULL);
+	struct fixture *f = setup();
 	struct client *c = client(f);
 
 	(void)state;
@@ -149,7 +149,7 @@ static void test_largest_body(void **state)
 /** The answer must arrive although the peer goes on sending */
 static void refused(const char *head, size_t more, int status)
 {
-	struct fixture *f = setup(NULL, NULL);
+	struct fixture *f = setup();
 	struct client *c = client(f);
 	uint64_t before = metrics_counter(M_HTTP_REFUSED);
 	char *junk = calloc(1, more + 1);
@@ -181,7 +181,7 @@ static void test_refusals(void **state)
 
 static void test_head_of_exactly_16k(void **state)
 {
-	struct fixture *f = setup(NULL, NULL);
+	struct fixture *f = setup();
 	struct client *c = client(f);
 	static char raw[HTTP_HEAD_MAX + 1];
 	int n = snprintf(raw, sizeof(raw),
@@ -199,7 +199,7 @@ static void test_head_of_exactly_16k(void **state)
 
 static void test_raw_target_is_kept(void **state)
 {
-	struct fixture *f = setup(NULL, NULL);
+	struct fixture *f = setup();
 	struct client *c = client(f);
 
 	(void)state;
@@ -220,7 +220,7 @@ static void test_refused_upgrades(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(statusv); i++) {
-		struct fixture *f = setup(NULL, NULL);
+		struct fixture *f = setup();
 		struct client *c = client(f);
 
 		f->status = statusv[i];
@@ -236,7 +236,7 @@ static void test_refused_upgrades(void **state)
 
 static void test_h2c_is_declined(void **state)
 {
-	struct fixture *f = setup(NULL, NULL);
+	struct fixture *f = setup();
 	struct client *c = client(f);
 
 	(void)state;
@@ -250,7 +250,7 @@ static void test_h2c_is_declined(void **state)
 
 static void test_no_worker(void **state)
 {
-	struct fixture *f = setup(NULL, NULL);
+	struct fixture *f = setup();
 	struct client *c = client(f);
 
 	(void)state;
@@ -264,7 +264,7 @@ static void test_no_worker(void **state)
 
 static void test_slow_ones_are_closed(void **state)
 {
-	struct fixture *f = setup(NULL, NULL);
+	struct fixture *f = setup_with(NULL, NULL, true);
 	struct client *idle = client(f), *slow = client(f), *body = client(f);
 
 	(void)state;
@@ -283,7 +283,7 @@ static void test_slow_ones_are_closed(void **state)
 
 static void test_gone_before_the_head_is_complete(void **state)
 {
-	struct fixture *f = setup(NULL, NULL);
+	struct fixture *f = setup();
 	struct client *c = client(f);
 
 	(void)state;
@@ -299,7 +299,7 @@ static void test_gone_before_the_head_is_complete(void **state)
 
 static void test_port_taken(void **state)
 {
-	struct fixture *f = setup(NULL, NULL);
+	struct fixture *f = setup();
 	struct acceptor_param ap = {
 		.host = "127.0.0.1",
 		.port = acceptor_port(f->acceptor, HTTPD_PUBLIC),
@@ -319,13 +319,20 @@ static void test_port_taken(void **state)
 
 static void test_no_descriptors_left(void **state)
 {
-	struct fixture *f = setup(NULL, NULL);
-	struct client *c = client(f), *later;
+	const char *preload = getenv("LD_PRELOAD");
+	struct fixture *f;
+	struct client *c, *later;
 	uint64_t before = metrics_counter(M_ACCEPTS_REFUSED);
+	uint64_t refused_accepts = before;
 	struct rlimit old, tight;
 	int fd;
 
 	(void)state;
+	/* valgrind accepts, then closes what is over the limit */
+	if (preload && strstr(preload, "vgpreload"))
+		skip();
+	f = setup();
+	c = client(f);
 	/* no descriptor above what is open now: accept() fails */
 	fd = dup(0);
 	close(fd);
@@ -333,9 +340,13 @@ static void test_no_descriptors_left(void **state)
 	tight = old;
 	tight.rlim_cur = fd;
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
-	expect_status(c, 503);
-	assert_true(metrics_counter(M_ACCEPTS_REFUSED) > before);
+	for (int i = 0; i < 1000 && refused_accepts == before; i++) {
+		turn(f);
+		refused_accepts = metrics_counter(M_ACCEPTS_REFUSED);
+	}
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	assert_int_equal(refused_accepts, before + 1);
+	expect_status(c, 503);
 
 	later = client(f);
 	puts_(later, GET);
@@ -347,7 +358,7 @@ static void test_no_descriptors_left(void **state)
 
 static void test_shutdown_with_requests_under_way(void **state)
 {
-	struct fixture *f = setup(NULL, NULL);
+	struct fixture *f = setup();
 	struct client *c1 = client(f), *c2 = client(f), *c3 = client(f);
 
 	(void)state;

@@ -108,22 +108,22 @@ static void tls_pump(struct tls *t)
 	c->buf[c->n] = '\0';
 }
 
-#define TLS_UNTIL(t, cond)                                                  \
-	do {                                                                \
-		uint64_t end_ = clk_now_ms() + WAIT_MS;                     \
-		while (!(cond)) {                                           \
-			if (clk_now_ms() > end_)                            \
-				fail_msg("waited in vain: " #cond           \
-					 ", got %.80s",                     \
-					 (t)->c->buf);                      \
-			tls_pump(t);                                        \
-		}                                                           \
+#define TLS_UNTIL(t, cond)                                        \
+	do {                                                      \
+		uint64_t end_ = clk_now_ms() + WAIT_MS;           \
+		while (!(cond)) {                                 \
+			if (clk_now_ms() > end_)                  \
+				fail_msg("waited in vain: " #cond \
+					 ", got %.80s",           \
+					 (t)->c->buf);            \
+			tls_pump(t);                              \
+		}                                                 \
 	} while (0)
 
 static void test_upgrade(void **state)
 {
 	static const char frame[] = "\x81\x82\x00\x00\x00\x00hi";
-	struct fixture *f = setup(cert_path, key_path);
+	struct fixture *f = setup_with(cert_path, key_path, false);
 	struct tls t;
 	const unsigned char *alpn;
 	unsigned alpnc;
@@ -154,7 +154,7 @@ static void test_upgrade(void **state)
 static void expect_tls(const char *raw, int status, const char *target,
 		       bool exact)
 {
-	struct fixture *f = setup(cert_path, key_path);
+	struct fixture *f = setup_with(cert_path, key_path, false);
 	char want[32];
 	struct tls t;
 
@@ -175,8 +175,8 @@ static void expect_tls(const char *raw, int status, const char *target,
 static void test_requests(void **state)
 {
 	(void)state;
-	expect_tls("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n", 200,
-		   "/healthz", true);
+	expect_tls("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n", 200, "/healthz",
+		   true);
 	expect_tls("GET /a%20b HTTP/1.1\r\nHost: a\r\n\r\n", 200, "/a%20b",
 		   false);
 	expect_tls("GET /a?b=c+d&e=%26f HTTP/1.1\r\nHost: a\r\n\r\n", 200,
@@ -195,7 +195,7 @@ static void test_requests(void **state)
 
 static void test_plain_on_the_tls_port(void **state)
 {
-	struct fixture *f = setup(cert_path, key_path);
+	struct fixture *f = setup_with(cert_path, key_path, false);
 	struct client *c = client(f), *admin = client_to(f, HTTPD_ADMIN);
 
 	(void)state;
@@ -214,7 +214,7 @@ static void test_plain_on_the_tls_port(void **state)
 
 static void test_no_handshake(void **state)
 {
-	struct fixture *f = setup(cert_path, key_path);
+	struct fixture *f = setup_with(cert_path, key_path, true);
 	struct client *c = client(f);
 
 	(void)state;
@@ -284,10 +284,9 @@ static void session_close(int code, void *arg)
 static int session_upgrade(struct ws *ws, const struct http_head *head,
 			   void *arg)
 {
-	static const struct ws_handlers handlers = {
-		.openh = session_open,
-		.texth = session_text,
-		.closeh = session_close};
+	static const struct ws_handlers handlers = {.openh = session_open,
+						    .texth = session_text,
+						    .closeh = session_close};
 	struct session *s = calloc(1, sizeof(*s));
 
 	(void)head;
@@ -331,9 +330,9 @@ static void test_two_workers(void **state)
 
 		assert_int_equal(loop_alloc(&w[i].loop), 0);
 		assert_int_equal(httpd_alloc(&w[i].httpd, w[i].loop, &hp), 0);
-		assert_int_equal(pthread_create(&w[i].thread, NULL,
-						worker_main, &w[i]),
-				 0);
+		assert_int_equal(
+			pthread_create(&w[i].thread, NULL, worker_main, &w[i]),
+			0);
 	}
 	assert_int_equal(loop_alloc(&f.loop), 0);
 	assert_int_equal(tmr_alloc(&f.tmr, f.loop, tmr_handler, &f), 0);
@@ -357,8 +356,7 @@ static void test_two_workers(void **state)
 	for (int i = 0; i < WORKERS; i++) {
 		loop_stop(w[i].loop);
 		pthread_join(w[i].thread, NULL);
-		assert_int_equal(atomic_load(&w[i].closes),
-				 CLIENTS / WORKERS);
+		assert_int_equal(atomic_load(&w[i].closes), CLIENTS / WORKERS);
 	}
 	for (int i = CLIENTS / 2; i < CLIENTS; i++)
 		client_free(cv[i]);

@@ -5,7 +5,7 @@
 
 static void test_echo_and_close_by_peer(void **state)
 {
-	struct fixture *f = setup(NULL, NULL);
+	struct fixture *f = setup();
 	struct client *c = ws_client(f);
 
 	(void)state;
@@ -26,7 +26,7 @@ static void test_echo_and_close_by_peer(void **state)
 
 static void test_close_without_a_code(void **state)
 {
-	struct fixture *f = setup(NULL, NULL);
+	struct fixture *f = setup();
 	struct client *c = ws_client(f);
 
 	(void)state;
@@ -41,7 +41,7 @@ static void test_close_without_a_code(void **state)
 static void test_frames_in_any_pieces(void **state)
 {
 	static const char msg[] = "{\"event\":\"media\"}";
-	struct fixture *f = setup(NULL, NULL);
+	struct fixture *f = setup();
 	struct client *c = ws_client(f);
 
 	(void)state;
@@ -80,7 +80,7 @@ static void test_frames_in_any_pieces(void **state)
 
 static void test_upgrade_and_frames_in_one_segment(void **state)
 {
-	struct fixture *f = setup(NULL, NULL);
+	struct fixture *f = setup();
 	struct client *c = client(f);
 
 	(void)state;
@@ -97,7 +97,7 @@ static void test_upgrade_and_frames_in_one_segment(void **state)
 static void test_largest_message(void **state)
 {
 	static char msg[WS_MESSAGE_MAX];
-	struct fixture *f = setup(NULL, NULL);
+	struct fixture *f = setup();
 	struct client *c = ws_client(f);
 
 	(void)state;
@@ -125,7 +125,7 @@ static void expect_closed(struct fixture *f, struct client *c, int code)
 static void test_message_too_long(void **state)
 {
 	static char msg[70000];
-	struct fixture *f = setup(NULL, NULL);
+	struct fixture *f = setup();
 	struct client *c = ws_client(f);
 
 	(void)state;
@@ -138,7 +138,7 @@ static void test_message_too_long(void **state)
 static void test_too_long_in_fragments(void **state)
 {
 	static char msg[30000];
-	struct fixture *f = setup(NULL, NULL);
+	struct fixture *f = setup();
 	struct client *c = ws_client(f);
 
 	(void)state;
@@ -151,7 +151,7 @@ static void test_too_long_in_fragments(void **state)
 
 static void test_too_many_fragments(void **state)
 {
-	struct fixture *f = setup(NULL, NULL);
+	struct fixture *f = setup();
 	struct client *c = ws_client(f);
 
 	(void)state;
@@ -163,7 +163,7 @@ static void test_too_many_fragments(void **state)
 
 static void test_64_fragments_are_fine(void **state)
 {
-	struct fixture *f = setup(NULL, NULL);
+	struct fixture *f = setup();
 	struct client *c = ws_client(f);
 
 	(void)state;
@@ -193,7 +193,7 @@ static void test_not_utf8(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(casev); i++) {
-		struct fixture *f = setup(NULL, NULL);
+		struct fixture *f = setup();
 		struct client *c = ws_client(f);
 
 		put_frame(c, FIN | TEXT, casev[i].s, casev[i].n);
@@ -216,7 +216,7 @@ static void test_framing_faults(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(casev); i++) {
-		struct fixture *f = setup(NULL, NULL);
+		struct fixture *f = setup();
 		struct client *c = ws_client(f);
 
 		put(c, casev[i].s, casev[i].n);
@@ -229,7 +229,7 @@ static void test_framing_faults(void **state)
 
 static void test_binary_is_counted(void **state)
 {
-	struct fixture *f = setup(NULL, NULL);
+	struct fixture *f = setup();
 	struct client *c = ws_client(f);
 
 	(void)state;
@@ -248,7 +248,7 @@ static void test_binary_is_counted(void **state)
 
 static void test_server_closes(void **state)
 {
-	struct fixture *f = setup(NULL, NULL);
+	struct fixture *f = setup();
 	struct client *c = ws_client(f);
 	char buf[WS_PRE_BYTES + 2] = {0};
 
@@ -276,7 +276,7 @@ static void test_server_closes(void **state)
 
 static void test_server_closes_in_its_handler(void **state)
 {
-	struct fixture *f = setup(NULL, NULL);
+	struct fixture *f = setup_with(NULL, NULL, true);
 	struct client *c = ws_client(f);
 
 	(void)state;
@@ -295,7 +295,7 @@ static void test_server_closes_in_its_handler(void **state)
 
 static void test_peer_vanishes(void **state)
 {
-	struct fixture *f = setup(NULL, NULL);
+	struct fixture *f = setup();
 	struct client *c = ws_client(f);
 
 	(void)state;
@@ -307,7 +307,7 @@ static void test_peer_vanishes(void **state)
 
 static void test_ping_needs_no_answer(void **state)
 {
-	struct fixture *f = setup(NULL, NULL);
+	struct fixture *f = setup_with(NULL, NULL, true);
 	struct client *c = ws_client(f);
 
 	(void)state;
@@ -345,7 +345,7 @@ static int fill(struct fixture *f, size_t len)
 
 static void test_slow_reader_loses_nothing(void **state)
 {
-	struct fixture *f = setup(NULL, NULL);
+	struct fixture *f = setup();
 	struct client *c = ws_client(f);
 	char want[10000];
 	size_t blocks;
@@ -372,7 +372,7 @@ static void test_slow_reader_loses_nothing(void **state)
 
 static void test_drained(void **state)
 {
-	struct fixture *f = setup(NULL, NULL);
+	struct fixture *f = setup();
 	struct client *c = ws_client(f);
 	char buf[WS_PRE_BYTES + 4] = {0};
 
@@ -388,7 +388,7 @@ static void test_drained(void **state)
 
 static void test_stuck_reader_is_closed(void **state)
 {
-	struct fixture *f = setup(NULL, NULL);
+	struct fixture *f = setup_with(NULL, NULL, true);
 	struct client *c = ws_client(f);
 	uint64_t before = metrics_counter(M_CLOSED_STUCK);
 
@@ -404,7 +404,7 @@ static void test_stuck_reader_is_closed(void **state)
 
 static void test_close_of_a_stuck_reader(void **state)
 {
-	struct fixture *f = setup(NULL, NULL);
+	struct fixture *f = setup_with(NULL, NULL, true);
 	struct client *c = ws_client(f);
 
 	(void)state;
@@ -418,7 +418,7 @@ static void test_close_of_a_stuck_reader(void **state)
 
 static void test_shutdown_with_websockets_up(void **state)
 {
-	struct fixture *f = setup(NULL, NULL);
+	struct fixture *f = setup();
 	struct client *c1 = ws_client(f), *c2 = ws_client(f);
 
 	(void)state;
@@ -432,7 +432,7 @@ static void test_shutdown_with_websockets_up(void **state)
 static void test_too_long_to_send(void **state)
 {
 	static char buf[WS_PRE_BYTES + WS_MESSAGE_MAX + 1];
-	struct fixture *f = setup(NULL, NULL);
+	struct fixture *f = setup();
 	struct client *c = ws_client(f);
 
 	(void)state;
@@ -445,7 +445,7 @@ static void test_too_long_to_send(void **state)
 
 static void test_frames_allocate_nothing(void **state)
 {
-	struct fixture *f = setup(NULL, NULL);
+	struct fixture *f = setup();
 	struct client *c = ws_client(f);
 	char msg[382];
 
@@ -514,7 +514,7 @@ static int connection_body(void *arg)
 
 static void test_out_of_memory(void **state)
 {
-	struct fixture *f = setup(NULL, NULL);
+	struct fixture *f = setup();
 
 	(void)state;
 	oom_loop(setup_body, f);
