@@ -117,7 +117,7 @@ static int join_texts(struct masdif_reply *r)
 int masdif_reply_parse(struct masdif_reply **rp, const char *p, size_t n)
 {
 	struct masdif_reply *r;
-	json_error_t error;
+	json_error_t error = {0}; /* jansson does not set it without memory */
 	json_t *root, *e;
 	size_t i;
 	int err = 0;

@@ -29,7 +29,9 @@
 
 enum {
 	ORIGIN_MAX = 320,
-	QUEUE_MAX_BYTES = 1 << 20, /* then the peer waits for a job's end */
+	/* Then the peer waits for the end of a job. Small, so that no job, the
+	 * first least of all, keeps the samples back for long. */
+	QUEUE_MAX_BYTES = 1 << 16,
 	BODY_MAX_BYTES = 64 << 20, /* whatever max_ms says */
 	STATUS_OK = 200,
 };

@@ -408,7 +408,8 @@ static int setup(void **state)
 
 	memset(&f, 0, sizeof(f));
 	world.reply = "masdif-reply-audio.json";
-	world.create_errors = world.gone = world.creations = world.turns = 0;
+	world.create_errors = world.gone = world.creations = 0;
+	world.turns = 0;
 	world.status = 200;
 	world.hang = false;
 	fake_http_open(&f.server, serve, NULL);
