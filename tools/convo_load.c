@@ -1,0 +1,993 @@
+/**
+ * @file convo_load.c  convo-load: many paced calls at once, cheaply
+ *
+ * One thread on bare epoll. Calls are spread over the 20 slots of a frame, one
+ * a millisecond; a timer that fires every millisecond sends the frames of the
+ * slots that are due. A frame costs a copy, a mask and one send(): this must
+ * cost less than the daemon that receives it.
+ *
+ *	CONNECTING ──▶ UPGRADING ──▶ UP ──▶ ENDING ──▶ GONE
+ *	     └──────────────┴─────────┴─────────────────▲
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+#include <jansson.h>
+#include <convod/audio.h>
+#include <convod/clk.h>
+#include <convod/hist.h>
+#include <convod/mem.h>
+#include <convod/record.h>
+#include <convod/str.h>
+#include <convod/wsclient.h>
+#include "load_ws.h"
+#include "proc_cpu.h"
+
+enum {
+	SLOTS = FRAME_MS,
+	SLOT_US = 1000,
+	FRAME_US = FRAME_MS * 1000,
+	LATE_US = 5000, /* a frame sent later than that is late */
+	MARKS_MAX = 32, /* of a call, waiting; more are not answered */
+	NAME_MAX_BYTES = 128,
+	SEND_MAX = 1024, /* bytes of a message of ours with its head */
+	RX_MAX = LOAD_FRAME_MAX + LOAD_FRAME_HEAD_MAX,
+	SETTLE_US = 1000000, /* after the last call is up */
+	END_US = 2000000,    /* for the daemon to close */
+	EVENTS = 256,
+	CALLS_MAX = 60000,
+};
+
+enum state { IDLE, CONNECTING, UPGRADING, UP, ENDING, GONE };
+
+struct mark {
+	uint64_t due_us;
+	uint16_t n;
+	char name[NAME_MAX_BYTES];
+};
+
+struct call {
+	int fd;
+	enum state state;
+	uint32_t index;
+	uint64_t seq, chunk;
+	uint64_t up_us;
+	size_t pos;           /* in the pattern */
+	uint64_t asked_us;    /* end of speech an answer is awaited to, or 0 */
+	uint64_t play_end_us; /* when all the bot sent will have been heard */
+	char sid[40];
+	uint8_t mask[4];
+
+	struct mark *markv; /* ring, made when first needed */
+	unsigned mark_first, markc;
+	uint8_t *rxv; /* an incomplete frame, NULL: none */
+	size_t rxc;
+	uint8_t *txv; /* what the socket did not take, NULL: nothing */
+	size_t txc;
+};
+
+struct counters {
+	uint64_t sent, late, lost; /* frames */
+	uint64_t media_ms, marks, clears;
+	uint64_t refused, dropped; /* calls */
+};
+
+struct load {
+	/* options */
+	const char *url;
+	uint32_t calls, rate, seconds;
+	uint32_t speech_ms, silence_ms;
+	const char *say;
+	int pid;
+	bool json;
+
+	struct wsc_url to;
+	struct addrinfo *addr;
+	char *request;
+	int ep, timer;
+	struct call *callv;
+	uint32_t started, up, gone;
+	char (*payloadv)[BASE64_LEN(FRAME_SAMPLES)];
+	size_t payloadc, speechc; /* frames of the pattern, and of speech */
+
+	uint64_t now_us, next_slot_us, begin_us;
+	uint64_t slot;
+	struct counters n;
+	struct hist answer;
+
+	/* the steady window */
+	uint64_t window_us, window_end_us;
+	struct counters at_window;
+	struct proc_cpu idle, daemon_from, daemon_to, own_from, own_to;
+	bool ending;
+};
+
+static volatile sig_atomic_t interrupted;
+
+static void signal_handler(int sig)
+{
+	(void)sig;
+	interrupted = 1;
+}
+
+/* -------------------------------------------------------------- a socket */
+
+static void watch(struct load *l, struct call *c, uint32_t events, int op)
+{
+	struct epoll_event ev = {.events = events, .data.ptr = c};
+
+	(void)epoll_ctl(l->ep, op, c->fd, &ev);
+}
+
+static void drop(struct load *l, struct call *c)
+{
+	if (c->state == GONE)
+		return;
+
+	l->up -= c->state == UP;
+	if (c->state == UP && !l->ending)
+		++l->n.dropped;
+	if (c->state == CONNECTING || c->state == UPGRADING)
+		++l->n.refused;
+	c->state = GONE;
+	++l->gone;
+	if (c->fd >= 0)
+		close(c->fd);
+	c->fd = -1;
+	mem_raw_free(c->rxv);
+	mem_raw_free(c->txv);
+	mem_raw_free(c->markv);
+	c->rxv = c->txv = NULL;
+	c->markv = NULL;
+	c->markc = 0;
+}
+
+/* EAGAIN: nothing was taken. Half a message is kept until it fits. */
+static int send_bytes(struct load *l, struct call *c, const void *p, size_t n)
+{
+	ssize_t r;
+
+	if (c->txv)
+		return EAGAIN;
+
+	r = send(c->fd, p, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (r < 0 && errno == EAGAIN)
+		return EAGAIN;
+	if (r < 0) {
+		drop(l, c);
+		return ECONNRESET;
+	}
+	if ((size_t)r == n)
+		return 0;
+
+	c->txc = n - (size_t)r;
+	c->txv = mem_raw_malloc(c->txc);
+	if (!c->txv) {
+		drop(l, c);
+		return ENOMEM;
+	}
+	memcpy(c->txv, (const uint8_t *)p + r, c->txc);
+	watch(l, c, EPOLLIN | EPOLLOUT, EPOLL_CTL_MOD);
+
+	return 0;
+}
+
+static void flush_rest(struct load *l, struct call *c)
+{
+	ssize_t r = send(c->fd, c->txv, c->txc, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+	if (r < 0 && errno != EAGAIN) {
+		drop(l, c);
+		return;
+	}
+	if (r > 0) {
+		memmove(c->txv, c->txv + r, c->txc - (size_t)r);
+		c->txc -= (size_t)r;
+	}
+	if (c->txc)
+		return;
+
+	mem_raw_free(c->txv);
+	c->txv = NULL;
+	watch(l, c, EPOLLIN, EPOLL_CTL_MOD);
+}
+
+/* A message in buf from LOAD_FRAME_HEAD_MAX on; masked in place */
+static int send_message(struct load *l, struct call *c, uint8_t opcode,
+			uint8_t *buf, size_t n)
+{
+	uint8_t head[LOAD_FRAME_HEAD_MAX];
+	size_t headc = load_frame_head(head, opcode, n, c->mask);
+	uint8_t *p = buf + LOAD_FRAME_HEAD_MAX;
+
+	load_mask(p, n, c->mask);
+	memcpy(p - headc, head, headc);
+
+	return send_bytes(l, c, p - headc, headc + n);
+}
+
+CV_PRINTF(3, 4)
+static void send_printf(struct load *l, struct call *c, const char *fmt, ...)
+{
+	uint8_t buf[SEND_MAX];
+	char *text = (char *)buf + LOAD_FRAME_HEAD_MAX;
+	size_t size = sizeof(buf) - LOAD_FRAME_HEAD_MAX;
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(text, size, fmt, ap);
+	va_end(ap);
+	if (n > 0 && (size_t)n < size)
+		(void)send_message(l, c, 1, buf, (size_t)n);
+}
+
+/* ------------------------------------------------------ Twilio's messages */
+
+static char *put(char *p, const char *s, size_t n)
+{
+	memcpy(p, s, n);
+	return p + n;
+}
+
+#define PUT(p, s) put(p, s, sizeof(s) - 1)
+
+static char *put_number(char *p, uint64_t v)
+{
+	char buf[20];
+	size_t n = 0;
+
+	do
+		buf[sizeof(buf) - ++n] = (char)('0' + v % 10);
+	while (v /= 10);
+
+	return put(p, buf + sizeof(buf) - n, n);
+}
+
+static void send_start(struct load *l, struct call *c)
+{
+	send_printf(l, c,
+		    "{\"event\":\"connected\",\"protocol\":\"Call\","
+		    "\"version\":\"1.0.0\"}");
+	send_printf(l, c,
+		    "{\"event\":\"start\",\"sequenceNumber\":\"1\",\"start\":{"
+		    "\"accountSid\":\"AC%032x\",\"streamSid\":\"%s\","
+		    "\"callSid\":\"CA%032x\",\"tracks\":[\"inbound\"],"
+		    "\"mediaFormat\":{\"encoding\":\"audio/x-mulaw\","
+		    "\"sampleRate\":8000,\"channels\":1},"
+		    "\"customParameters\":{}},\"streamSid\":\"%s\"}",
+		    1u, c->sid, c->index + 1, c->sid);
+	c->seq = 1;
+}
+
+static void send_media(struct load *l, struct call *c)
+{
+	uint8_t buf[SEND_MAX];
+	char *text = (char *)buf + LOAD_FRAME_HEAD_MAX, *p = text;
+
+	p = PUT(p, "{\"event\":\"media\",\"sequenceNumber\":\"");
+	p = put_number(p, c->seq + 1);
+	p = PUT(p, "\",\"media\":{\"track\":\"inbound\",\"chunk\":\"");
+	p = put_number(p, c->chunk + 1);
+	p = PUT(p, "\",\"timestamp\":\"");
+	p = put_number(p, 155 + (l->now_us - c->up_us) / 1000);
+	p = PUT(p, "\",\"payload\":\"");
+	p = put(p, l->payloadv[c->pos], sizeof(l->payloadv[0]));
+	p = PUT(p, "\"},\"streamSid\":\"");
+	p = put(p, c->sid, 34);
+	p = PUT(p, "\"}");
+
+	if (send_message(l, c, 1, buf, (size_t)(p - text))) {
+		++l->n.lost;
+	} else {
+		++c->seq;
+		++c->chunk;
+		++l->n.sent;
+	}
+}
+
+static void send_mark(struct load *l, struct call *c, const char *name,
+		      size_t n)
+{
+	send_printf(l, c,
+		    "{\"event\":\"mark\",\"sequenceNumber\":\"%" PRIu64
+		    "\",\"streamSid\":\"%s\",\"mark\":{\"name\":\"%.*s\"}}",
+		    ++c->seq, c->sid, (int)n, name);
+	++l->n.marks;
+}
+
+static void return_marks(struct load *l, struct call *c, bool all)
+{
+	while (c->markc && c->state == UP) {
+		struct mark *m = &c->markv[c->mark_first];
+
+		if (!all && m->due_us > l->now_us)
+			return;
+		c->mark_first = (c->mark_first + 1) % MARKS_MAX;
+		--c->markc;
+		send_mark(l, c, m->name, m->n);
+	}
+}
+
+static void queue_mark(struct load *l, struct call *c, const char *name,
+		       size_t n)
+{
+	struct mark *m;
+
+	if (n > NAME_MAX_BYTES || c->markc == MARKS_MAX)
+		return;
+	if (!c->markc && c->play_end_us <= l->now_us) {
+		send_mark(l, c, name, n);
+		return;
+	}
+	if (!c->markv)
+		c->markv = mem_raw_calloc(MARKS_MAX, sizeof(*c->markv));
+	if (!c->markv)
+		return;
+
+	m = &c->markv[(c->mark_first + c->markc++) % MARKS_MAX];
+	m->due_us = c->play_end_us;
+	m->n = (uint16_t)n;
+	memcpy(m->name, name, n);
+}
+
+/* The caller's next 20 ms */
+static void send_frame(struct load *l, struct call *c, uint64_t due_us)
+{
+	return_marks(l, c, false);
+	if (c->state != UP)
+		return;
+
+	l->n.late += l->now_us - due_us > LATE_US;
+	send_media(l, c);
+	if (++c->pos == l->speechc)
+		/* an answer that is still being played would look instant */
+		c->asked_us = c->play_end_us <= l->now_us ? l->now_us : 0;
+	if (c->pos == l->payloadc)
+		c->pos = 0;
+}
+
+/* ------------------------------------------------------------ receiving */
+
+static void message(struct load *l, struct call *c, const char *s, size_t n)
+{
+	struct load_msg m;
+
+	load_msg_scan(&m, s, n);
+	switch (m.event) {
+	case LOAD_MEDIA:
+		if (c->asked_us)
+			hist_add(&l->answer, l->now_us - c->asked_us);
+		c->asked_us = 0;
+		c->play_end_us = MAX(c->play_end_us, l->now_us) +
+				 m.samples * 1000 / AUDIO_PER_MS;
+		l->n.media_ms += m.samples / AUDIO_PER_MS;
+		break;
+	case LOAD_MARK:
+		queue_mark(l, c, m.name, m.namec);
+		break;
+	case LOAD_CLEAR:
+		++l->n.clears;
+		c->play_end_us = l->now_us;
+		return_marks(l, c, true);
+		break;
+	default:
+		break;
+	}
+}
+
+static void control(struct load *l, struct call *c, const struct load_frame *f)
+{
+	uint8_t buf[LOAD_FRAME_HEAD_MAX + 125];
+	size_t n = MIN(f->n, 125u);
+
+	memcpy(buf + LOAD_FRAME_HEAD_MAX, f->p, n);
+	if (f->opcode == 9)
+		(void)send_message(l, c, 10, buf, n);
+	if (f->opcode == 8) {
+		if (c->state == UP)
+			(void)send_message(l, c, 8, buf, n);
+		drop(l, c);
+	}
+}
+
+/* Whole frames of a buffer; what is left over is kept */
+static void frames(struct load *l, struct call *c, const uint8_t *p, size_t n)
+{
+	struct load_frame f;
+	uint8_t *rest = NULL;
+	int err = 0;
+
+	while (c->state != GONE && !(err = load_frame_parse(&f, p, n))) {
+		if (f.opcode == 1 && c->state == UP)
+			message(l, c, (const char *)f.p, f.n);
+		else if (f.opcode >= 8)
+			control(l, c, &f);
+		p += f.size;
+		n -= f.size;
+	}
+	if (c->state == GONE)
+		return;
+
+	if (n) {
+		rest = mem_raw_malloc(n);
+		if (rest)
+			memcpy(rest, p, n);
+	}
+	mem_raw_free(c->rxv);
+	c->rxv = rest;
+	c->rxc = n;
+	if (err != EAGAIN || (n && !rest))
+		drop(l, c);
+}
+
+static void head(struct load *l, struct call *c, const uint8_t *p, size_t n)
+{
+	static const char ok[] = "HTTP/1.1 101 ";
+	const uint8_t *end = memmem(p, n, "\r\n\r\n", 4);
+
+	if (n >= sizeof(ok) - 1 && memcmp(p, ok, sizeof(ok) - 1)) {
+		drop(l, c);
+		return;
+	}
+	if (!end)
+		return; /* on loopback a head comes whole; see receive() */
+
+	c->state = UP;
+	c->up_us = l->now_us;
+	++l->up;
+	send_start(l, c);
+	n -= (size_t)(end + 4 - p);
+	if (n && c->state == UP)
+		frames(l, c, end + 4, n);
+}
+
+static void receive(struct load *l, struct call *c)
+{
+	static uint8_t buf[65536 + RX_MAX];
+	size_t have = c->rxc;
+	ssize_t n;
+
+	if (have)
+		memcpy(buf, c->rxv, have);
+	n = recv(c->fd, buf + have, sizeof(buf) - have, MSG_DONTWAIT);
+	if (n < 0 && errno == EAGAIN)
+		return;
+	if (n <= 0) {
+		drop(l, c);
+		return;
+	}
+	if (c->state == UPGRADING)
+		head(l, c, buf, (size_t)n);
+	else
+		frames(l, c, buf, have + (size_t)n);
+}
+
+/* ----------------------------------------------------------- connecting */
+
+static void connect_call(struct load *l, struct call *c)
+{
+	const int one = 1;
+
+	c->fd = socket(l->addr->ai_family,
+		       SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	c->state = CONNECTING;
+	if (c->fd < 0) {
+		drop(l, c);
+		return;
+	}
+	(void)setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	if (connect(c->fd, l->addr->ai_addr, l->addr->ai_addrlen) &&
+	    errno != EINPROGRESS) {
+		drop(l, c);
+		return;
+	}
+	watch(l, c, EPOLLOUT, EPOLL_CTL_ADD);
+}
+
+static void connected(struct load *l, struct call *c)
+{
+	int err = 0;
+	socklen_t n = sizeof(err);
+
+	(void)getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &n);
+	if (err) {
+		drop(l, c);
+		return;
+	}
+	c->state = UPGRADING;
+	watch(l, c, EPOLLIN, EPOLL_CTL_MOD);
+	(void)send_bytes(l, c, l->request, strlen(l->request));
+}
+
+static void ready(struct load *l, struct call *c, uint32_t events)
+{
+	if (c->state == CONNECTING) {
+		connected(l, c);
+		return;
+	}
+	if (events & EPOLLOUT && c->txv)
+		flush_rest(l, c);
+	if (c->state != GONE && events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+		receive(l, c);
+}
+
+/* ------------------------------------------------------ CPU and memory */
+
+static void begin_window(struct load *l)
+{
+	l->window_us = l->now_us;
+	l->at_window = l->n;
+	memset(&l->answer, 0, sizeof(l->answer));
+	if (l->pid)
+		proc_cpu_read(&l->daemon_from, l->pid);
+	proc_cpu_read(&l->own_from, getpid());
+}
+
+static void end_window(struct load *l)
+{
+	uint8_t code[LOAD_FRAME_HEAD_MAX + 2];
+
+	l->window_end_us = l->now_us;
+	if (l->pid)
+		proc_cpu_read(&l->daemon_to, l->pid);
+	proc_cpu_read(&l->own_to, getpid());
+
+	l->ending = true;
+	for (uint32_t i = 0; i < l->started; i++) {
+		struct call *c = &l->callv[i];
+
+		if (c->state != UP)
+			continue;
+		send_printf(l, c,
+			    "{\"event\":\"stop\",\"sequenceNumber\":\"%" PRIu64
+			    "\",\"streamSid\":\"%s\",\"stop\":{\"accountSid\":"
+			    "\"AC%032x\",\"callSid\":\"CA%032x\"}}",
+			    ++c->seq, c->sid, 1u, c->index + 1);
+		memcpy(code + LOAD_FRAME_HEAD_MAX, "\x03\xe8", 2);
+		if (c->state == UP)
+			(void)send_message(l, c, 8, code, 2);
+		if (c->state == UP) {
+			c->state = ENDING;
+			--l->up;
+		}
+	}
+}
+
+/* ----------------------------------------------------------------- time */
+
+static void start_calls(struct load *l)
+{
+	uint64_t due = (l->now_us - l->begin_us) * l->rate / 1000000 + 1;
+
+	while (l->started < l->calls && l->started < due)
+		connect_call(l, &l->callv[l->started++]);
+}
+
+static void run_slots(struct load *l)
+{
+	while (l->next_slot_us <= l->now_us) {
+		uint32_t first = (uint32_t)(l->slot++ % SLOTS);
+
+		for (uint32_t i = first; i < l->started; i += SLOTS)
+			if (l->callv[i].state == UP)
+				send_frame(l, &l->callv[i], l->next_slot_us);
+		l->next_slot_us += SLOT_US;
+	}
+}
+
+/* @return false when all is over */
+static bool advance(struct load *l)
+{
+	uint64_t all_us = l->begin_us + l->calls * 1000000ull / l->rate +
+			  SETTLE_US;
+
+	if (l->ending)
+		return l->gone < l->started &&
+		       l->now_us < l->window_end_us + END_US;
+
+	start_calls(l);
+	run_slots(l);
+	if (!l->window_us && l->now_us >= all_us)
+		begin_window(l);
+	if (interrupted ||
+	    (l->window_us &&
+	     l->now_us >= l->window_us + l->seconds * 1000000ull) ||
+	    (l->started == l->calls && l->gone == l->calls)) {
+		if (!l->window_us)
+			begin_window(l);
+		end_window(l);
+	}
+
+	return true;
+}
+
+static int serve(struct load *l)
+{
+	const struct itimerspec every = {.it_interval.tv_nsec = SLOT_US * 1000,
+					 .it_value.tv_nsec = SLOT_US * 1000};
+	struct epoll_event evv[EVENTS], ev = {.events = EPOLLIN};
+	uint64_t expired;
+
+	l->ep = epoll_create1(EPOLL_CLOEXEC);
+	l->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	if (l->ep < 0 || l->timer < 0 ||
+	    timerfd_settime(l->timer, 0, &every, NULL) ||
+	    epoll_ctl(l->ep, EPOLL_CTL_ADD, l->timer, &ev))
+		return errno;
+
+	l->now_us = l->begin_us = l->next_slot_us = clk_now_us();
+	do {
+		int n = epoll_wait(l->ep, evv, EVENTS, -1);
+
+		l->now_us = clk_now_us();
+		for (int i = 0; i < n; i++)
+			if (!evv[i].data.ptr) /* re-arms it */
+				(void)!read(l->timer, &expired,
+					    sizeof(expired));
+			else
+				ready(l, evv[i].data.ptr, evv[i].events);
+	} while (advance(l));
+
+	return 0;
+}
+
+/* -------------------------------------------------------------- summary */
+
+struct result {
+	double seconds, frames;
+	double late, lost;
+	struct proc_cpu daemon, own; /* of the window */
+	double rss_call;
+	uint32_t held;
+};
+
+static void measure(const struct load *l, struct result *r)
+{
+	r->seconds = (double)(l->window_end_us - l->window_us) / 1e6;
+	r->frames = (double)(l->n.sent - l->at_window.sent);
+	r->late = (double)(l->n.late - l->at_window.late);
+	r->lost = (double)(l->n.lost - l->at_window.lost);
+	r->daemon = proc_cpu_since(&l->daemon_from, &l->daemon_to);
+	r->own = proc_cpu_since(&l->own_from, &l->own_to);
+	r->held = l->calls - (uint32_t)(l->n.refused + l->n.dropped);
+	r->rss_call = r->held && l->daemon_to.rss > l->idle.rss
+			      ? (double)(l->daemon_to.rss - l->idle.rss) /
+					r->held
+			      : 0;
+}
+
+static double per_frame(uint64_t us, const struct result *r)
+{
+	return r->frames > 0 ? (double)us / r->frames : 0;
+}
+
+static void print_json(const struct load *l, const struct result *r)
+{
+	const struct hist *h = &l->answer;
+	json_t *obj = json_pack(
+		"{s:i, s:i, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I,"
+		" s:I, s:I, s:f, s:f, s:I, s:I, s:f, s:f, s:f}",
+		"calls", (int)l->calls, "held", (int)r->held, "refused",
+		(json_int_t)l->n.refused, "dropped", (json_int_t)l->n.dropped,
+		"seconds", r->seconds, "frames", r->frames, "late", r->late,
+		"lost", r->lost, "answers", (json_int_t)h->count,
+		"answer_p50_us", (json_int_t)hist_quantile(h, 0.5),
+		"answer_p99_us", (json_int_t)hist_quantile(h, 0.99),
+		"answer_max_us", (json_int_t)h->max, "marks",
+		(json_int_t)l->n.marks, "clears", (json_int_t)l->n.clears,
+		"daemon_user_us_per_frame", per_frame(r->daemon.user_us, r),
+		"daemon_system_us_per_frame",
+		per_frame(r->daemon.system_us, r), "daemon_rss_idle",
+		(json_int_t)l->idle.rss, "daemon_rss",
+		(json_int_t)r->daemon.rss, "daemon_rss_per_call", r->rss_call,
+		"own_user_us_per_frame", per_frame(r->own.user_us, r),
+		"own_system_us_per_frame", per_frame(r->own.system_us, r));
+
+	if (obj)
+		(void)json_dumpf(obj, stdout, JSON_COMPACT);
+	putchar('\n');
+	json_decref(obj);
+}
+
+static void print_text(const struct load *l, const struct result *r)
+{
+	const struct hist *h = &l->answer;
+	uint64_t p50 = hist_quantile(h, 0.5), p99 = hist_quantile(h, 0.99);
+
+	printf("calls held      %u of %u (refused %" PRIu64
+	       ", dropped %" PRIu64 ")\n",
+	       r->held, l->calls, l->n.refused, l->n.dropped);
+	printf("frames sent     %.0f in %.1f s, late %.0f, lost %.0f\n",
+	       r->frames, r->seconds, r->late, r->lost);
+	printf("bot's audio     %.1f s, marks %" PRIu64 ", clears %" PRIu64
+	       "\n",
+	       (double)l->n.media_ms / 1000, l->n.marks, l->n.clears);
+	if (h->count)
+		printf("answers         %" PRIu64
+		       ", p50 %.1f ms, p99 %.1f ms, max %.1f ms\n",
+		       (uint64_t)h->count, (double)p50 / 1000,
+		       (double)p99 / 1000, (double)h->max / 1000);
+	if (l->pid)
+		printf("daemon          %.2f us a frame (user %.2f, system "
+		       "%.2f), RSS %.1f MB, %.1f kB a call\n",
+		       per_frame(r->daemon.user_us + r->daemon.system_us, r),
+		       per_frame(r->daemon.user_us, r),
+		       per_frame(r->daemon.system_us, r),
+		       (double)r->daemon.rss / 1e6, r->rss_call / 1000);
+	printf("convo-load      %.2f us a frame (user %.2f, system %.2f)\n",
+	       per_frame(r->own.user_us + r->own.system_us, r),
+	       per_frame(r->own.user_us, r), per_frame(r->own.system_us, r));
+}
+
+/* --------------------------------------------------------------- set-up */
+
+/* Speech, or bursts of a tone, then silence, as base64 of each frame */
+static int make_pattern(struct load *l)
+{
+	size_t n = l->speech_ms * (size_t)AUDIO_PER_MS;
+	int16_t *pcmv = NULL;
+	int err = 0;
+
+	if (l->say) {
+		err = record_read(&pcmv, &n, l->say);
+		if (err)
+			return err;
+	}
+	l->speechc = MAX((n + FRAME_SAMPLES - 1) / FRAME_SAMPLES, (size_t)1);
+	l->payloadc = l->speechc + l->silence_ms / FRAME_MS;
+	l->payloadv = mem_zalloc(l->payloadc * sizeof(*l->payloadv), NULL);
+	if (!l->payloadv)
+		err = ENOMEM;
+
+	for (size_t i = 0; !err && i < l->payloadc; i++) {
+		uint8_t ulawv[FRAME_SAMPLES];
+
+		for (size_t k = 0; k < FRAME_SAMPLES; k++) {
+			size_t at = i * FRAME_SAMPLES + k;
+			/* 400 Hz, on and off like syllables */
+			int16_t tone = at / 10 % 2 ? 8000 : -8000;
+			bool on = at / 1600 % 4 != 3;
+
+			ulawv[k] = at >= n ? ULAW_SILENCE
+					   : g711_ulaw_encode(pcmv ? pcmv[at]
+							      : on ? tone
+								   : 0);
+		}
+		(void)base64_encode(l->payloadv[i], ulawv, FRAME_SAMPLES);
+	}
+	mem_deref(pcmv);
+
+	return err;
+}
+
+static int make_calls(struct load *l)
+{
+	l->callv = mem_zalloc(l->calls * sizeof(*l->callv), NULL);
+	if (!l->callv)
+		return ENOMEM;
+
+	for (uint32_t i = 0; i < l->calls; i++) {
+		struct call *c = &l->callv[i];
+		/* any mask but zero, which servers take a short cut for */
+		uint32_t mask = 0x9e3779b9u * (i + 1) | 0x01010101;
+
+		c->fd = -1;
+		c->index = i;
+		/* not all speak at once */
+		c->pos = i * 7919 % l->payloadc;
+		memcpy(c->mask, &mask, sizeof(c->mask));
+		(void)snprintf(c->sid, sizeof(c->sid), "MZ%032x", i + 1);
+	}
+
+	return 0;
+}
+
+static int resolve(struct load *l)
+{
+	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+	char port[8];
+	int err = wsc_url_parse(&l->to, l->url);
+
+	if (err || l->to.tls) {
+		fprintf(stderr, "convo-load: a ws:// URL is wanted\n");
+		return EINVAL;
+	}
+	(void)snprintf(port, sizeof(port), "%u", l->to.port);
+	err = getaddrinfo(l->to.host, port, &hints, &l->addr);
+	if (err) {
+		fprintf(stderr, "convo-load: %s: %s\n", l->to.host,
+			gai_strerror(err));
+		return EHOSTUNREACH;
+	}
+
+	return str_printf(&l->request,
+			  "GET %s%.*s HTTP/1.1\r\nHost: %s\r\n"
+			  "User-Agent: Twilio.TmeWs/1.0\r\n"
+			  "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+			  "Sec-WebSocket-Version: 13\r\n"
+			  "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+			  "\r\n",
+			  l->to.target[0] == '/' ? "" : "/",
+			  (int)l->to.targetc, l->to.target, l->to.authority);
+}
+
+static void raise_limit(void)
+{
+	struct rlimit rl;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl))
+		return;
+	rl.rlim_cur = rl.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &rl);
+}
+
+static int run(struct load *l)
+{
+	struct result r;
+	int err = resolve(l);
+
+	if (!err)
+		err = make_pattern(l);
+	if (!err)
+		err = make_calls(l);
+	if (err) {
+		fprintf(stderr, "convo-load: %s\n", strerror(err));
+		return 1;
+	}
+
+	raise_limit();
+	if (l->pid)
+		proc_cpu_read(&l->idle, l->pid);
+	err = serve(l);
+	if (err) {
+		fprintf(stderr, "convo-load: %s\n", strerror(err));
+		return 1;
+	}
+
+	measure(l, &r);
+	if (l->json)
+		print_json(l, &r);
+	else
+		print_text(l, &r);
+
+	return r.held < l->calls ? 2 : l->n.lost ? 3 : 0;
+}
+
+static void tear_down(struct load *l)
+{
+	for (uint32_t i = 0; l->callv && i < l->calls; i++)
+		drop(l, &l->callv[i]);
+	mem_deref(l->callv);
+	mem_deref(l->payloadv);
+	mem_deref(l->request);
+	if (l->addr)
+		freeaddrinfo(l->addr);
+	if (l->ep > 0)
+		close(l->ep);
+	if (l->timer > 0)
+		close(l->timer);
+}
+
+/* ------------------------------------------------------------ command line */
+
+static const char help[] =
+	"Usage: convo-load [options] ws://HOST[:PORT]/PATH\n"
+	"\n"
+	"Holds many calls at once, each with 50 frames a second.\n"
+	"\n"
+	"  --calls N       calls (100)\n"
+	"  --rate N        new calls a second (100)\n"
+	"  --seconds N     time to measure, with all calls up (10)\n"
+	"  --say FILE      what callers say; without it bursts of a tone\n"
+	"  --speech MS     length of the tone bursts together (2000)\n"
+	"  --silence MS    silence after speech (4000)\n"
+	"  --pid PID       measure CPU and memory of this process\n"
+	"  --json          one JSON object\n"
+	"  --help, --version\n"
+	"\n"
+	"Exit status: 0 all calls held, no frame lost; 1 usage; 2 calls were\n"
+	"refused or dropped; 3 frames were lost.\n";
+
+static const struct option optionv[] = {
+	{"calls", required_argument, NULL, 'c'},
+	{"rate", required_argument, NULL, 'r'},
+	{"seconds", required_argument, NULL, 's'},
+	{"say", required_argument, NULL, 'f'},
+	{"speech", required_argument, NULL, 'p'},
+	{"silence", required_argument, NULL, 'q'},
+	{"pid", required_argument, NULL, 'i'},
+	{"json", no_argument, NULL, 'j'},
+	{"help", no_argument, NULL, 'h'},
+	{"version", no_argument, NULL, 'v'},
+	{NULL, 0, NULL, 0},
+};
+
+static bool number(uint32_t *v, const char *s, uint32_t min, uint32_t max)
+{
+	char *end;
+	unsigned long n = strtoul(s, &end, 10);
+
+	if (*s < '0' || *s > '9' || *end || n < min || n > max) {
+		fprintf(stderr, "convo-load: %s is not %u..%u\n", s, min, max);
+		return false;
+	}
+	*v = (uint32_t)n;
+
+	return true;
+}
+
+static bool set_option(struct load *l, int o, const char *arg)
+{
+	uint32_t pid = 0;
+
+	switch (o) {
+	case 'c':
+		return number(&l->calls, arg, 1, CALLS_MAX);
+	case 'r':
+		return number(&l->rate, arg, 1, 100000);
+	case 's':
+		return number(&l->seconds, arg, 1, 86400);
+	case 'p':
+		return number(&l->speech_ms, arg, FRAME_MS, 600000);
+	case 'q':
+		return number(&l->silence_ms, arg, 0, 600000);
+	case 'i':
+		if (!number(&pid, arg, 1, INT32_MAX))
+			return false;
+		l->pid = (int)pid;
+		return true;
+	case 'f':
+		l->say = arg;
+		return true;
+	case 'j':
+		l->json = true;
+		return true;
+	case 'h':
+		fputs(help, stdout);
+		exit(0);
+	case 'v':
+		fputs("convo-load " CONVOD_VERSION "\n", stdout);
+		exit(0);
+	default:
+		return false;
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static struct load l = {.calls = 100,
+				.rate = 100,
+				.seconds = 10,
+				.speech_ms = 2000,
+				.silence_ms = 4000};
+	int o, res;
+
+	while ((o = getopt_long(argc, argv, "", optionv, NULL)) != -1)
+		if (!set_option(&l, o, optarg))
+			return 1;
+	if (optind + 1 != argc) {
+		fprintf(stderr, "convo-load: one URL is wanted; see "
+				"convo-load --help\n");
+		return 1;
+	}
+
+	(void)signal(SIGINT, signal_handler);
+	(void)signal(SIGTERM, signal_handler);
+	l.url = argv[optind];
+	res = run(&l);
+	tear_down(&l);
+
+	return res;
+}
