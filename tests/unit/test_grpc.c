@@ -551,12 +551,14 @@ static void test_stalled_window_bounds_the_backlog(void **state)
 	struct fixture f;
 	struct call *c;
 	size_t sent = 0;
+	uint8_t *p;
 
 	(void)state;
 	setup(&f);
 	f.srv->stalled = true;
 	c = call_up(&f, 0);
-	while (grpc_stream_message(c->s, 3200)) {
+	while ((p = grpc_stream_message(c->s, 3200))) {
+		memset(p, 'x', 3200);
 		sent += 3205;
 		assert_true(sent < 1 << 20);
 		h2_serve(f.srv);
