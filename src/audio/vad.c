@@ -30,15 +30,15 @@ enum {
 #define OVER_FLOOR_DB 6.0f
 /* dBFS. Below the lower one is what μ-law makes of silence; a line that
  * hisses louder than the upper one cannot be told from a voice by level. */
-#define FLOOR_MIN_DB -62.0f
-#define FLOOR_MAX_DB -32.0f
+#define FLOOR_MIN_DB (-62.0f)
+#define FLOOR_MAX_DB (-32.0f)
 
 /* Butterworth of second order at 200 Hz: 50 Hz -24 dB, 60 Hz -21, 300 Hz -0.7.
  * With w = 2 pi 200 / 8000 and a = sin(w) / sqrt(2):
  * b = (1 + cos w) / 2 / (1 + a), a1 = -2 cos w / (1 + a),
  * a2 = (1 - a) / (1 + a) */
 #define HP_B  0.8948586f
-#define HP_A1 -1.7786318f
+#define HP_A1 (-1.7786318f)
 #define HP_A2 0.8008026f
 
 struct highpass {

@@ -449,21 +449,25 @@ static int bind_and_listen(int fd, const struct addrinfo *ai)
 /** What the kernel says, not what we asked for */
 static int verify(int fd, uint16_t *number)
 {
-	struct sockaddr_storage sa = {0};
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} sa = {0};
 	socklen_t len = sizeof(sa), onlen;
 	int on = 0;
 
 	onlen = sizeof(on);
 	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &onlen) ||
-	    getsockname(fd, (struct sockaddr *)&sa, &len))
+	    getsockname(fd, &sa.any, &len))
 		return errno;
 	if (!on)
 		return EADDRNOTAVAIL;
 
-	if (sa.ss_family == AF_INET6)
-		*number = ntohs(((struct sockaddr_in6 *)&sa)->sin6_port);
+	if (sa.any.sa_family == AF_INET6)
+		*number = ntohs(sa.v6.sin6_port);
 	else
-		*number = ntohs(((struct sockaddr_in *)&sa)->sin_port);
+		*number = ntohs(sa.v4.sin_port);
 
 	return *number ? 0 : EADDRNOTAVAIL;
 }

@@ -86,7 +86,7 @@ struct grpc_stream {
 CV_NODISCARD int grpc_conn_alloc(struct grpc_channel *ch);
 
 /** Can it take one more stream now? */
-bool grpc_conn_has_room(const struct grpc_conn *c);
+CV_NONNULL(1) bool grpc_conn_has_room(const struct grpc_conn *c);
 
 /** Send the request of a stream */
 CV_NODISCARD int grpc_conn_submit(struct grpc_conn *c, struct grpc_stream *s);

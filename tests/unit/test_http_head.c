@@ -6,10 +6,10 @@
 #include <convod/str.h>
 #include "test.h"
 
-#define GET(target, headers)                                                \
+#define GET(target, headers) \
 	"GET " target " HTTP/1.1\r\nHost: a\r\n" headers "\r\n"
-#define WS(headers)                                                         \
-	GET("/convo", "Connection: keep-alive, Upgrade\r\n"                 \
+#define WS(headers)                                         \
+	GET("/convo", "Connection: keep-alive, Upgrade\r\n" \
 		      "Upgrade: WebSocket\r\n" headers)
 #define KEY "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 #define V13 "Sec-WebSocket-Version: 13\r\n"
@@ -45,8 +45,7 @@ static const struct {
 	{"GET /\xc3\xb0 HTTP/1.1\r\nHost: a\r\n\r\n", EBADMSG, 0, NULL},
 	{"GET /\t HTTP/1.1\r\nHost: a\r\n\r\n", EBADMSG, 0, NULL},
 	{"G@T / HTTP/1.1\r\nHost: a\r\n\r\n", EBADMSG, 0, NULL},
-	{"GETGETGETGETGETGET / HTTP/1.1\r\nHost: a\r\n\r\n", EBADMSG, 0,
-	 NULL},
+	{"GETGETGETGETGETGET / HTTP/1.1\r\nHost: a\r\n\r\n", EBADMSG, 0, NULL},
 	{"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", EBADMSG, 0, NULL},
 	{"\x16\x03\x01\x02", EBADMSG, 0, NULL}, /* TLS on a plain port */
 	{"GET / HTTP/1.1\nHost: a\n\n", EBADMSG, 0, NULL},
@@ -72,11 +71,11 @@ static const struct {
 	 NULL},
 	{"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 65536\r\n\r\n", 0, 0,
 	 NULL},
-	{"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 65537\r\n\r\n", 0,
-	 413, NULL},
+	{"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 65537\r\n\r\n", 0, 413,
+	 NULL},
 	{"POST / HTTP/1.1\r\nHost: a\r\n\r\n", 0, 411, NULL},
-	{"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
-	 0, 411, NULL},
+	{"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", 0,
+	 411, NULL},
 	{"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n"
 	 "Transfer-Encoding: chunked\r\n\r\n",
 	 0, 411, NULL},
@@ -84,8 +83,8 @@ static const struct {
 	 0, NULL},
 	{"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +5\r\n\r\n", EBADMSG,
 	 0, NULL},
-	{"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5, 5\r\n\r\n",
-	 EBADMSG, 0, NULL},
+	{"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5, 5\r\n\r\n", EBADMSG,
+	 0, NULL},
 	{"POST / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\r\n", EBADMSG, 0,
 	 NULL},
 	{"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n"
@@ -151,21 +150,20 @@ static void test_zero_bytes(void **state)
 	struct http_head *head = NULL;
 
 	(void)state;
-	assert_int_equal(http_head_decode(&head, in_target,
-					  sizeof(in_target) - 1),
-			 EBADMSG);
-	assert_int_equal(http_head_decode(&head, in_value,
-					  sizeof(in_value) - 1),
-			 EBADMSG);
-	assert_int_equal(http_head_decode(&head, in_name,
-					  sizeof(in_name) - 1),
+	assert_int_equal(
+		http_head_decode(&head, in_target, sizeof(in_target) - 1),
+		EBADMSG);
+	assert_int_equal(
+		http_head_decode(&head, in_value, sizeof(in_value) - 1),
+		EBADMSG);
+	assert_int_equal(http_head_decode(&head, in_name, sizeof(in_name) - 1),
 			 EBADMSG);
 }
 
 static void test_getters(void **state)
 {
-	static const char raw[] =
-		GET("/a%20b?c", "X-Twilio-Signature:  sig \r\nX-Empty:\r\n");
+	static const char raw[] = GET(
+		"/a%20b?c", "X-Twilio-Signature:  sig \r\nX-Empty:\r\n");
 	struct http_head *head;
 	char v[64];
 
@@ -181,8 +179,8 @@ static void test_getters(void **state)
 			    "si");
 	assert_string_equal(http_head_get(head, "X-Empty", v, sizeof(v)), "");
 	assert_null(http_head_get(head, "X-Twilio", v, sizeof(v)));
-	assert_null(http_head_get(head, "GET /a%20b?c HTTP/1.1", v,
-				  sizeof(v)));
+	assert_null(
+		http_head_get(head, "GET /a%20b?c HTTP/1.1", v, sizeof(v)));
 	assert_string_equal(http_head_path(head, v, sizeof(v)), "/a%20b");
 	assert_string_equal(http_head_path(head, v, 3), "/a");
 	mem_deref(head);
