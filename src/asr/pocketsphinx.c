@@ -29,9 +29,9 @@
 enum {
 	SCHEME_LEN = 13, /* "pocketsphinx:" */
 
-	/* A thread decodes ten times faster than people talk (see
-	 * docs/embedded.md), and a caller talks a third of the time */
-	CALLS_PER_THREAD = 32,
+	/* A thread decodes about twelve times faster than people talk (see
+	 * docs/embedded.md), and a caller talks a quarter of the time */
+	CALLS_PER_THREAD = 24,
 	QUEUE_MAX = 64,      /* utterances waiting in the process */
 	STREAM_JOBS_MAX = 4, /* of one call */
 	GRAMMAR_MAX = 256 << 10,
