@@ -291,12 +291,14 @@ static void submit_next(struct stream *s)
 	while (s->jobl.head) {
 		struct job *j = list_ledata(s->jobl.head);
 
-		j->err = engine_submit(b->user, &j->job);
-		if (!j->err) {
-			s->busy = true;
+		int err = engine_submit(b->user, &j->job);
+
+		if (!err) {
+			s->busy = true; /* and j is the engine's */
 			return;
 		}
 
+		j->err = err;
 		job_done(s, j);
 		if (is_abandoned(s))
 			return;
