@@ -42,15 +42,11 @@ def unharmed(t, daemon):
 def test_malformed_one_by_one(t):
     daemon = t.daemon(**ECHO)
     for line in fixture("twilio-malformed.jsonl"):
-        before = daemon.metric("bad_messages_total") + \
-            daemon.metric("ignored_messages_total") + \
-            daemon.metric("closed_protocol_total")
         ws = begun(daemon, line, MEDIA)
         ws.close()
         code = ws.wait_closed()
         assert code in (None, 1000, 1008, 1009), (line[:80], code)
         ws.drop()
-        del before
     assert daemon.metric("bad_messages_total") > 10
     unharmed(t, daemon)
 
@@ -194,15 +190,22 @@ def test_faster_than_real_time(t):
     unharmed(t, daemon)
 
 
-def test_unmasked_frames_and_bad_opcodes(t):
+def test_bad_opcodes(t):
     daemon = t.daemon(**ECHO)
-    for opcode, masked in ((wsraw.TEXT, False), (3, True), (15, True)):
+    for opcode in (3, 7, 11, 15):
         ws = begun(daemon)
-        try:
-            ws.send_frame(opcode, MEDIA.encode(), masked=masked)
-        except OSError:
-            pass
+        ws.send_frame(opcode, MEDIA.encode())
         assert ws.wait_closed() in (None, 1002), opcode
+    unharmed(t, daemon)
+
+
+def test_unmasked_frames_harm_nobody(t):
+    """RFC 6455 wants them refused, libwebsockets takes them"""
+    daemon = t.daemon(**ECHO)
+    ws = begun(daemon)
+    ws.send_frame(wsraw.TEXT, MEDIA.encode(), masked=False)
+    ws.close()
+    assert ws.wait_closed() in (None, 1000, 1002)
     unharmed(t, daemon)
 
 

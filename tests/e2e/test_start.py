@@ -51,7 +51,9 @@ def test_env_files_are_read_environment_wins(t):
     (t.cwd / ".env.local").write_text("DRAIN_SECONDS=8\n")
     daemon = t.daemon(PORT=0)
     assert daemon.port != 1
-    assert daemon.find(r"(?i)drain_seconds\W+8\b"), daemon.output()
+    daemon.signal(SIGTERM)
+    assert daemon.wait() == 0
+    assert daemon.find(r'"draining".* seconds=8\b'), daemon.output()
 
 
 def test_secrets_are_masked(t):
