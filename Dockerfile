@@ -11,6 +11,7 @@ COPY scripts/install.sh scripts/
 RUN sh scripts/install.sh build
 COPY meson.build meson_options.txt LICENSE ./
 COPY include include
+COPY share share
 COPY src src
 COPY tools tools
 COPY docs docs

@@ -41,6 +41,10 @@ def wait_for(condition, what, timeout=BOUND):
         time.sleep(0.01)
 
 
+class Skip(Exception):
+    """Raised by a test that cannot run here, with the reason"""
+
+
 LIBC = ctypes.CDLL(None)
 PR_SET_PDEATHSIG = 1
 

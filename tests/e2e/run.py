@@ -13,13 +13,9 @@ import time
 import traceback
 from pathlib import Path
 
-from harness import Test
+from harness import Skip, Test
 
 TEST_SECONDS = 120
-
-
-class Skip(Exception):
-    """Raised by a test that cannot run here, with the reason"""
 
 
 def run(name, function, programs):
@@ -60,7 +56,6 @@ def main():
     programs = {Path(p).name: str(Path(p).resolve())
                 for p in options.programs}
 
-    sys.modules["run"] = sys.modules["__main__"]
     module = importlib.import_module("test_" + options.module)
     good = True
     for name, function in inspect.getmembers(module, inspect.isfunction):

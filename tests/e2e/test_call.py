@@ -4,7 +4,7 @@ import math
 import subprocess
 
 from caller import SILENCE
-from harness import HERE, wait_for
+from harness import HERE, Skip, wait_for
 
 
 def ulaw(sample):
@@ -131,3 +131,133 @@ def test_calls_are_held_apart(t):
         caller.hang_up()
     daemon.wait_idle()
     assert daemon.metric("calls_total") == 6
+
+
+# ------------------------------------------------- the three-variable call
+
+
+def requests_of(t):
+    """What Masdif was asked, in order"""
+    path = t.cwd / "masdif.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def three_variables(t, axy, masdif):
+    """PORT, ASR_SERVER_URL, MASDIF_SERVER_URL, as the Python client had"""
+    return t.daemon(ASR_SERVER_URL=f"grpc://127.0.0.1:{axy.port}",
+                    MASDIF_SERVER_URL=f"http://127.0.0.1:{masdif.port}")
+
+
+def test_three_variable_call(t):
+    axy = t.peer("axy_server.py")
+    masdif = t.peer("masdif_server.py", "--log", "masdif.jsonl")
+    daemon = three_variables(t, axy, masdif)
+    caller = t.caller(daemon).start()
+    wait_for(lambda: caller.sequence > 50, "a second")
+    assert caller.received == 0, "nothing is said before the caller speaks"
+
+    for number, text in ((1, "one two"), (3, "three four")):
+        marks = len(caller.marks)
+        caller.say(words(number, number + 1))
+        axy.wait_line(f'"final".*"{text}"')
+        wait_for(lambda m=marks: len(caller.marks) > m, "answer and mark")
+    assert len(caller.heard) > 4000
+    assert caller.hang_up() in (None, 1000)
+    daemon.wait_idle()
+
+    stream = json.loads(axy.find(r'"event": "stream"').string)
+    assert stream["language"] == "is-IS" and stream["rate"] == 16000, stream
+    assert stream["interim"] and stream["words"], stream
+    end = json.loads(axy.wait_line(r'"event": "end"').string)
+    assert end["empty"] == 0 and end["min"] > 0, end
+    asked = json.dumps(requests_of(t))
+    assert stream["conversation"] in asked, "not the conversation's id"
+    assert "asr_generated" in asked and "is-IS" in asked, asked
+    for name in ("turns_failed", "audio_failed", "apologies",
+                 "asr_streams_broken"):
+        assert daemon.metric(name + "_total") == 0, name
+    assert daemon.metric("turns_total") == 2
+
+
+def test_masdif_dies_in_mid_call(t):
+    axy = t.peer("axy_server.py")
+    masdif = t.peer("masdif_server.py")
+    daemon = three_variables(t, axy, masdif)
+    caller = t.caller(daemon).start()
+    caller.say(words(1))
+    wait_for(lambda: caller.marks, "an answer")
+    masdif.kill()
+    heard = caller.received
+    caller.say(words(2))
+    daemon.wait_metric("turns_failed_total", timeout=60)
+    daemon.wait_metric("apologies_total", timeout=60)
+    wait_for(lambda: caller.received > heard + 2000, "the apology")
+    assert caller.closed is None
+
+    # back again: it knows nothing of the conversation
+    t.peer("masdif_server.py", "--port", str(masdif.port))
+    failed = daemon.metric("turns_failed_total")
+    marks = len(caller.marks)
+    caller.say(words(3))
+    wait_for(lambda: len(caller.marks) > marks, "an answer again", 60)
+    assert daemon.metric("turns_failed_total") == failed
+    caller.hang_up()
+    daemon.wait_idle()
+
+
+def test_masdif_misbehaves(t):
+    """Every failure has a voice, and the call goes on"""
+    for fault in (["--error-at", "1"], ["--garbage-at", "1"],
+                  ["--audio-error", "404"], ["--audio-error", "html"]):
+        axy = t.peer("axy_server.py")
+        masdif = t.peer("masdif_server.py", *fault)
+        daemon = three_variables(t, axy, masdif)
+        caller = t.caller(daemon).start()
+        caller.say(words(1))
+        wait_for(lambda c=caller: c.received > 2000, f"{fault}: a voice", 60)
+        failed = daemon.metric("turns_failed_total") + \
+            daemon.metric("audio_failed_total")
+        assert failed >= 1, fault
+        assert caller.closed is None, fault
+        caller.hang_up()
+        daemon.wait_idle()
+        daemon.end()
+
+
+def test_masdif_forgets_the_conversation(t):
+    axy = t.peer("axy_server.py")
+    masdif = t.peer("masdif_server.py", "--forget-after", "2")
+    daemon = three_variables(t, axy, masdif)
+    caller = t.caller(daemon).start()
+    for number in (1, 2, 3):
+        marks = len(caller.marks)
+        caller.say(words(number))
+        wait_for(lambda m=marks: len(caller.marks) > m, "an answer")
+    assert daemon.metric("apologies_total") == 0
+    caller.hang_up()
+    daemon.wait_idle()
+
+
+def test_softphone_judges_the_daemon(t):
+    """convo-call, with its own idea of Twilio's rules"""
+    if "convo-call" not in t.programs:
+        raise Skip("convo-call was not given")
+    daemon = t.daemon()
+    status, output = t.run(
+        "convo-call", "--json", "--hangup-after", "6000",
+        f"ws://127.0.0.1:{daemon.port}/convo")
+    assert status == 0, (status, output)
+    daemon.wait_idle()
+
+
+def test_a_cut_connection_to_masdif_is_tried_again(t):
+    """It may have been idle for long: the caller notices nothing"""
+    axy = t.peer("axy_server.py")
+    masdif = t.peer("masdif_server.py", "--drop-at", "1")
+    daemon = three_variables(t, axy, masdif)
+    caller = t.caller(daemon).start()
+    caller.say(words(1))
+    quiet(caller)
+    assert daemon.metric("apologies_total") == 0
+    caller.hang_up()
+    daemon.wait_idle()
