@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <jansson.h>
 #include <convod/conf.h>
 #include <convod/log.h>
 #include <convod/loop.h>
@@ -167,6 +168,7 @@ int main(int argc, char *argv[])
 	};
 	int option = getopt_long(argc, argv, "", optionv, NULL);
 
+	json_set_alloc_funcs(mem_raw_malloc, mem_raw_free);
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)setenv("UV_THREADPOOL_SIZE", POOL_THREADS, 0);
 

@@ -76,7 +76,7 @@ typedef const char *(conf_getenv_h)(const char *name, void *arg);
 CV_NODISCARD int conf_load(struct conf **cp, const char *dir,
 			   conf_getenv_h *getenvh, void *arg, char *errbuf);
 
-/** Effective settings, a line each, secrets masked */
+/** Log the settings that are not the default, secrets masked */
 void conf_log(const struct conf *c);
 
 /** The table for --help */

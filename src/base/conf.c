@@ -558,14 +558,25 @@ static void print_value(char *dst, size_t size, const struct conf *c,
 
 void conf_log(const struct conf *c)
 {
+	char line[LOG_LINE_MAX] = "";
+	size_t n = 0;
+
 	for (size_t i = 0; i < ARRAY_SIZE(itemv); i++) {
-		char value[512], name[NAME_MAX_BYTES];
+		char value[256], name[NAME_MAX_BYTES];
+		int m;
 
 		print_value(value, sizeof(value), c, &itemv[i]);
+		if (!strcmp(value, itemv[i].def))
+			continue;
+
 		env_name(name, &itemv[i]);
-		log_debug(NULL, "setting", "name=%s value=\"%s\"", name,
-			  LOG_STR(value));
+		m = snprintf(line + n, sizeof(line) - n, " %s=\"%s\"", name,
+			     LOG_STR(value));
+		n += MIN((size_t)m, sizeof(line) - 1 - n);
 	}
+
+	log_info(NULL, "settings", "defaults=\"%s\"%s", n ? "but for" : "all",
+		 line);
 }
 
 static const char *default_of(const struct item *it)

@@ -139,5 +139,4 @@ const struct dialog_backend dialog_echo = {
 	.open = echo_open,
 	.turn = echo_turn,
 	.cancel = echo_cancel,
-	.opens = true,
 };

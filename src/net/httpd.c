@@ -528,6 +528,16 @@ static int context_create(struct httpd *h, const struct httpd_param *prm)
 		.pcontext = &h->context,
 	};
 
+	if (prm->tls_cert) {
+		/* We are no client. Left to itself libwebsockets makes each
+		 * vhost one that knows all certificates of the system, and
+		 * of several contexts it never frees all (4.1) */
+		h->client_ctx = SSL_CTX_new(TLS_client_method());
+		if (!h->client_ctx)
+			return ENOMEM;
+		info.provided_client_ssl_ctx = h->client_ctx;
+	}
+
 	(void)pthread_once(&once, lws_log_init);
 	h->context = lws_create_context(&info);
 	if (!h->context)
@@ -610,7 +620,7 @@ void httpd_close(struct httpd *h)
 
 	context = h->context;
 	if (!context)
-		return;
+		goto out;
 
 	/* With a loop of ours it goes in steps: the sockets' handles close in
 	 * the loop's turns, then the context's own, then the second call
@@ -621,4 +631,8 @@ void httpd_close(struct httpd *h)
 	}
 	if (h->context)
 		lws_context_destroy(h->context);
+
+out:
+	SSL_CTX_free(h->client_ctx);
+	h->client_ctx = NULL;
 }

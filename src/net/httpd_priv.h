@@ -28,7 +28,8 @@ struct httpd {
 	struct loop *loop;
 	struct lws_context *context; /* NULL after httpd_close() */
 	struct lws_vhost *plain, *tls;
-	bool closed; /* takes no more connections */
+	SSL_CTX *client_ctx; /* owned; NULL without TLS */
+	bool closed;         /* takes no more connections */
 	struct tmr *tmr;
 	struct list connl;
 	size_t waiting; /* of these, no websocket yet */

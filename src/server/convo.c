@@ -326,8 +326,6 @@ static const char *param_of(const struct carrier_event *ev, const char *name)
 
 static int send_message(struct convo *cv, size_t n)
 {
-	metrics_inc(M_MESSAGES_OUT);
-
 	return cv->ws ? ws_send_text(cv->ws,
 				     cv->worker->message + WS_PRE_BYTES, n)
 		      : ENOTCONN;
@@ -447,6 +445,13 @@ void convo_start(struct convo *cv, const struct carrier_event *ev)
 	if (*conf->twilio_account_sid &&
 	    strcmp(conf->twilio_account_sid, ev->u.start.account_id) != 0) {
 		convo_abort(cv, WS_POLICY, "another account",
+			    CALL_END_PROTOCOL);
+		return;
+	}
+
+	/* without a streamSid nothing can be sent */
+	if (!*ev->stream_id || !*ev->u.start.call_id) {
+		convo_abort(cv, WS_POLICY, "start without ids",
 			    CALL_END_PROTOCOL);
 		return;
 	}

@@ -13,17 +13,22 @@ enum { URL_MAX_BYTES = 2048 };
 static int check_signature(const struct conf *conf,
 			   const struct http_head *head)
 {
-	char base[URL_MAX_BYTES], host[512] = "", signature[128];
+	char base[URL_MAX_BYTES], buf[512], signature[128];
+	const char *host;
 	bool has;
 
-	/* Behind a proxy or tunnel the Host header and the scheme are theirs,
-	 * not the carrier's: the configured URL is the one to trust */
+	/* Behind a proxy or tunnel the Host header is theirs, not the
+	 * carrier's: the configured URL is the one to trust. What was signed
+	 * is always wss, whatever scheme was configured. */
 	if (*conf->public_url) {
-		str_copy(base, sizeof(base), conf->public_url);
+		host = strstr(conf->public_url, "://");
+		host = host ? host + 3 : conf->public_url;
 	} else {
-		(void)http_head_get(head, "Host", host, sizeof(host));
-		(void)snprintf(base, sizeof(base), "wss://%s", host);
+		host = http_head_get(head, "Host", buf, sizeof(buf));
 	}
+	(void)snprintf(base, sizeof(base), "wss://%s", host ? host : "");
+	if (base[strlen(base) - 1] == '/')
+		base[strlen(base) - 1] = '\0';
 
 	has = http_head_get(head, "X-Twilio-Signature", signature,
 			    sizeof(signature)) != NULL;
