@@ -774,6 +774,9 @@ static int make_pattern(struct load *l)
 
 static int make_calls(struct load *l)
 {
+	if (!l->payloadc)
+		return EINVAL;
+
 	l->callv = mem_zalloc(l->calls * sizeof(*l->callv), NULL);
 	if (!l->callv)
 		return ENOMEM;

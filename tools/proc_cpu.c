@@ -2,15 +2,27 @@
  * @file proc_cpu.c  CPU time and memory of a process, from /proc
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "proc_cpu.h"
 
+/* Fields are counted from 1, as proc(5) does; the third follows the name,
+ * which may hold anything and ends with the last parenthesis */
+static uint64_t field(const char *stat, int number)
+{
+	const char *p = strrchr(stat, ')');
+
+	for (int i = 2; p && i < number; i++)
+		p = strchr(p + 1, ' ');
+
+	return p ? strtoull(p + 1, NULL, 10) : 0;
+}
+
 void proc_cpu_read(struct proc_cpu *cpu, int pid)
 {
-	unsigned long user = 0, sys = 0, rss = 0;
+	uint64_t tick_us = 1000000 / (uint64_t)sysconf(_SC_CLK_TCK);
 	char path[64], buf[1024];
-	const char *p;
 	FILE *f;
 	size_t n;
 
@@ -23,18 +35,9 @@ void proc_cpu_read(struct proc_cpu *cpu, int pid)
 	buf[n] = '\0';
 	fclose(f);
 
-	/* fields 14, 15 and 24; the name before them may hold anything */
-	p = strrchr(buf, ')');
-	if (p && sscanf(p + 2,
-			"%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu "
-			"%*d %*d %*d %*d %*d %*d %*u %*u %lu",
-			&user, &sys, &rss) == 3) {
-		uint64_t tick_us = 1000000 / (uint64_t)sysconf(_SC_CLK_TCK);
-
-		cpu->user_us = user * tick_us;
-		cpu->system_us = sys * tick_us;
-		cpu->rss = rss * (uint64_t)sysconf(_SC_PAGESIZE);
-	}
+	cpu->user_us = field(buf, 14) * tick_us;
+	cpu->system_us = field(buf, 15) * tick_us;
+	cpu->rss = field(buf, 24) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 struct proc_cpu proc_cpu_since(const struct proc_cpu *a,

@@ -169,7 +169,7 @@ static int model_words(struct sphinx_model *m, fsg_model_t *fsg)
 	if (!wordv)
 		return ENOMEM;
 
-	for (size_t i = 0; i < size; i++) {
+	for (int i = 0; i < fsg_model_n_word(fsg); i++) {
 		const char *w = fsg_model_word_str(fsg, i);
 
 		if (w && w[0] != '<') /* <sil> and the like */

@@ -167,7 +167,7 @@ static int read_parts(struct reader *r, const yaml_node_t *map)
 
 	for (size_t i = 0; i < pairs(map); i++) {
 		yaml_node_t *key, *value;
-		uint16_t node;
+		uint16_t node = PHRASE_NONE;
 		int err;
 
 		pair(r, map, i, &key, &value);
@@ -236,7 +236,7 @@ static int read_phrases(struct reader *r, struct bot_intent *in,
 	int err = 0;
 
 	for (size_t i = items(seq); i > 0 && !err; i--) {
-		uint16_t node;
+		uint16_t node = PHRASE_NONE;
 
 		/* backwards, as each new one becomes the head of the chain */
 		err = read_phrase(r, &node, item(r, seq, i - 1));

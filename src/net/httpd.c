@@ -504,6 +504,11 @@ static void lws_log_init(void)
 	lws_set_log_level(LLL_ERR | LLL_WARN, lws_log_handler);
 }
 
+/* libwebsockets sets OpenSSL and the C library's time zone up with each
+ * context, and neither is safe in two threads at once (4.1.6: TSan sees it in
+ * tzset(), and a context's certificates leak) */
+static pthread_mutex_t context_lock = PTHREAD_MUTEX_INITIALIZER;
+
 static int context_create(struct httpd *h, const struct httpd_param *prm)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -590,8 +595,11 @@ int httpd_alloc(struct httpd **hp, struct loop *l,
 	h->tick_ms = MAX(1, MIN(least / 4, (uint32_t)TICK_MAX_MS));
 
 	err = tmr_alloc(&h->tmr, l, tick_handler, h);
-	if (!err)
+	if (!err) {
+		(void)pthread_mutex_lock(&context_lock);
 		err = context_create(h, prm);
+		(void)pthread_mutex_unlock(&context_lock);
+	}
 	if (err) {
 		httpd_close(h);
 		mem_deref(h);
