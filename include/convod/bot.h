@@ -110,6 +110,13 @@ struct bot_heard {
  */
 void bot_hear(const struct bot *b, struct bot_heard *h, const char *text);
 
+/**
+ * Is this all that the caller is going to say? It is if the text is a phrase
+ * of an intent, and no words that may follow would make it another intent or
+ * bring a part that the intent needs.
+ */
+bool bot_is_complete(const struct bot *b, const char *text);
+
 CV_END_DECLS
 
 #endif

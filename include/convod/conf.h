@@ -51,6 +51,7 @@ struct conf {
 	char *twilio_auth_token;
 
 	uint32_t workers;
+	uint32_t engine_threads;
 	uint32_t calls_max;
 	uint32_t call_max_seconds;
 	uint32_t drain_seconds;

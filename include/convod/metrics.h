@@ -37,6 +37,7 @@ CV_BEGIN_DECLS
 	X(ASR_FINALS, "asr_finals_total", "final results with text") \
 	X(ASR_FAILED, "asr_failed_total", "recognisers given up for a call") \
 	X(ASR_REJECTED, "asr_rejected_total", "utterances that the grammar does not have") \
+	X(ASR_EARLY, "asr_early_total", "utterances taken for complete after a short pause") \
 	X(TURNS, "turns_total", "turns sent to the dialog manager") \
 	X(TURNS_FAILED, "turns_failed_total", "turns that failed or timed out") \
 	X(AUDIO_FETCHED, "audio_fetched_total", "reply audio fetched and decoded") \

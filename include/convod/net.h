@@ -13,6 +13,8 @@ struct http_client;
 struct net {
 	struct loop *loop;
 	struct http_client *http;
+	unsigned engine_threads; /* of each embedded engine; 0: half the
+				  * cores, at least 1 */
 };
 
 CV_END_DECLS

@@ -67,6 +67,16 @@ static int begin(struct endpoint *e)
 	return 0;
 }
 
+struct utterance *endpoint_utterance(const struct endpoint *e)
+{
+	return e->u;
+}
+
+uint32_t endpoint_silence_ms(const struct endpoint *e)
+{
+	return e->u ? (uint32_t)e->silence * FRAME_MS : 0;
+}
+
 struct utterance *endpoint_finish(struct endpoint *e)
 {
 	struct utterance *u = e->u;

@@ -13,6 +13,9 @@ enum {
 	ENDPOINT_TRAIL_MS = 740,   /* after the detector's own 100; a
 				    * pause of 500 ms between words, 740
 				    * with their fading, is not an end   */
+	ENDPOINT_PAUSE_MS = 140,   /* longer than a stop inside a word: the
+				    * caller may be done                 */
+	ENDPOINT_EARLY_MS = 300,   /* and is, if what was said is complete */
 	ENDPOINT_MAX_MS = 15000,   /* then it is cut, speech or not        */
 
 	ENDPOINT_MAX_SAMPLES = ENDPOINT_MAX_MS * AUDIO_PER_MS,
@@ -41,6 +44,13 @@ int endpoint_alloc(struct endpoint **ep);
  */
 int endpoint_frame(struct endpoint *e, const int16_t *pcmv, bool speech,
 		   struct utterance **up);
+
+/** The utterance that is being said, or NULL. More is appended to it, but what
+ * is there never changes: another thread may read it. */
+struct utterance *endpoint_utterance(const struct endpoint *e);
+
+/** Time since voice activity ended in it [ms] */
+uint32_t endpoint_silence_ms(const struct endpoint *e);
 
 /** Nothing more comes: the utterance that has begun, or NULL */
 struct utterance *endpoint_finish(struct endpoint *e);

@@ -8,8 +8,18 @@
  * utterance then goes as an immutable job to an engine thread, which decodes
  * it in one call. Nothing comes before its end: there are no interim results.
  *
- * Owner graph: backend → engine user; stream → backend, endpointer, and the
- * jobs under way, at most STREAM_JOBS_MAX; a job points weakly to its stream.
+ * A short pause may be the end. What was said so far is decoded at once, as a
+ * *guess*: if the caller goes on it is dropped, and the whole is decoded
+ * later. If not, the result is there when the end is certain; and it is
+ * certain early if the guess is a phrase that cannot go on:
+ *
+ *	speech ──140 ms──▶ guess ──300 ms, complete──▶ result
+ *	  ▲                  │   ──740 ms────────────▶ result
+ *	  └──── speech ──────┘
+ *
+ * Owner graph: backend → engine user, bot; stream → backend, endpointer, and
+ * the jobs under way, at most STREAM_JOBS_MAX; a job points weakly to its
+ * stream. A guess is the last of the jobs.
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -24,6 +34,7 @@
 #include <convod/metrics.h>
 #include <convod/str.h>
 #include "endpoint.h"
+#include "pocketsphinx.h"
 #include "sphinx.h"
 
 enum {
@@ -40,6 +51,7 @@ enum {
 struct backend {
 	struct asr asr; /* first */
 	struct engine_user *user;
+	struct bot *bot; /* NULL: the grammar is not a bot's */
 	struct loop *loop;
 };
 
@@ -48,23 +60,34 @@ struct stream {
 	struct vad *vad;
 	struct endpoint *endpoint;
 	struct list jobl;
+	struct job *guess;       /* nothing was said since; NULL: none */
 	struct loop_flush flush; /* submits, or closes */
 	struct loop *loop;
 	char *call_id;
 	int16_t frame[FRAME_SAMPLES];
 	size_t framec;
-	bool busy; /* the first job is on its way */
 	bool finishing;
 	bool counted;
 };
+
+enum job_state { JOB_WAITS, JOB_WORKS, JOB_DONE };
 
 struct job {
 	struct engine_job job; /* first */
 	struct le le;          /* among the stream's */
 	struct stream *s;
-	struct utterance *u;
-	struct sphinx_result res;
+	struct utterance *u; /* maybe still growing behind these: */
+	size_t n, speech;
+	const struct bot *bot;
 	uint64_t begun_us;
+	enum job_state state; /* the loop's, as are */
+	bool ended;           /* the utterance has: deliver         */
+	bool complete;        /* the result is there and is a whole */
+	atomic_bool stale;    /* the caller went on: not worth work */
+
+	/* the answer */
+	struct sphinx_result res;
+	bool sure;
 	int err;
 };
 
@@ -95,9 +118,15 @@ static void work_handler(struct engine_job *ej, void *state)
 {
 	struct job *j = CONTAINER_OF(ej, struct job, job);
 
-	j->err = state ? sphinx_decode(state, j->u->pcmv, j->u->n,
-				       j->u->speech, &j->res)
+	/* relaxed: to see it late costs only time */
+	if (atomic_load_explicit(&j->stale, memory_order_relaxed))
+		return;
+
+	j->err = state ? sphinx_decode(state, j->u->pcmv, j->n, j->speech,
+				       &j->res)
 		       : ENODEV;
+	j->sure = !j->err && j->res.verdict == SPHINX_ACCEPTED && j->bot &&
+		  bot_is_complete(j->bot, j->res.text);
 }
 
 static const char *extension(const char *path)
@@ -137,10 +166,9 @@ static int read_file(char **textp, const char *path)
 	return err;
 }
 
-static int load_grammar(char **jsgfp, const char *path)
+static int load_grammar(char **jsgfp, struct bot **botp, const char *path)
 {
 	char why[BOT_WHY_MAX] = "";
-	struct bot *bot;
 	int err;
 
 	if (str_caseeq(extension(path), ".jsgf") ||
@@ -149,11 +177,9 @@ static int load_grammar(char **jsgfp, const char *path)
 		if (err)
 			str_copy(why, sizeof(why), strerror(err));
 	} else {
-		err = bot_load(&bot, path, why);
-		if (!err) {
-			err = bot_grammar(bot, jsgfp);
-			mem_deref(bot);
-		}
+		err = bot_load(botp, path, why);
+		if (!err)
+			err = bot_grammar(*botp, jsgfp);
 	}
 	if (err)
 		log_error(NULL, "grammar cannot be used",
@@ -169,25 +195,27 @@ static void backend_destructor(void *arg)
 {
 	struct backend *b = arg;
 
-	mem_deref(b->user);
+	mem_deref(b->user); /* first: waits for jobs, which read the bot */
+	mem_deref(b->bot);
 }
 
 /* The threads share one model; it is read by whoever comes first */
-static int backend_start(struct backend *b, struct loop *loop,
+static int backend_start(struct backend *b, const struct net *net,
 			 const char *path)
 {
 	struct sphinx_model *m = NULL;
 	char *jsgf = NULL;
-	int err = load_grammar(&jsgf, path);
+	int err = load_grammar(&jsgf, &b->bot, path);
 
 	if (!err)
 		err = sphinx_model_alloc(&m, jsgf);
 	if (!err)
-		err = engine_user_alloc(&b->user, loop,
+		err = engine_user_alloc(&b->user, net->loop,
 					&(struct engine_param){
 						.ops = &engine_ops,
 						.key = path,
 						.arg = m,
+						.threads = net->engine_threads,
 						.queue = QUEUE_MAX,
 					});
 	mem_deref(m);
@@ -209,7 +237,7 @@ static int pocketsphinx_alloc(struct asr **ap, const struct asr_param *prm,
 	b->asr.srate = AUDIO_RATE;
 	b->asr.block_ms = FRAME_MS;
 	b->loop = net->loop;
-	err = backend_start(b, net->loop, prm->url + SCHEME_LEN);
+	err = backend_start(b, net, prm->url + SCHEME_LEN);
 	if (err)
 		mem_deref(b);
 	else
@@ -225,10 +253,12 @@ static void log_result(const struct stream *s, const struct job *j)
 	const struct sphinx_result *r = &j->res;
 
 	log_debug(s->call_id, "utterance decoded",
-		  "verdict=%d audio_ms=%.0f words_ms=%.0f score=%.1f "
+		  "verdict=%d audio_ms=%.0f speech_ms=%.0f words_ms=%.0f "
+		  "score=%.1f "
 		  "weakest=%.1f silence=%.1f took_ms=%u text=\"%s\"",
-		  r->verdict, r->audio_ms, r->words_ms, r->score, r->weakest,
-		  r->silence, (unsigned)((clk_now_us() - j->begun_us) / 1000),
+		  r->verdict, r->audio_ms, r->speech_ms, r->words_ms, r->score,
+		  r->weakest, r->silence,
+		  (unsigned)((clk_now_us() - j->begun_us) / 1000),
 		  log_transcripts() ? r->text : "");
 }
 
@@ -273,52 +303,100 @@ static bool is_abandoned(const struct stream *s)
 	return mem_nrefs(s) == 1;
 }
 
-static void job_done(struct stream *s, struct job *j)
+/* The caller goes on: what was made of the beginning is of no use */
+static void drop_guess(struct stream *s)
 {
+	struct job *j = s->guess;
+
+	if (!j)
+		return;
+
+	s->guess = NULL;
+	atomic_store_explicit(&j->stale, true, memory_order_relaxed);
+	if (j->state == JOB_WORKS)
+		return; /* done_handler() takes it away */
+
 	list_unlink(&j->le);
-	deliver(s, j);
 	mem_deref(j);
 }
 
-/*
- * Submit the next utterance: one at a time, so that results keep their order
- * on several threads. The caller holds a reference to the stream.
- */
-static void submit_next(struct stream *s)
+/* A guess that nobody works on for want of room is no loss: the utterance is
+ * decoded at its end. At its end, the caller has to say it again. */
+static void submit(struct stream *s, struct job *j)
 {
 	struct backend *b = CONTAINER_OF(s->s.asr, struct backend, asr);
+	int err = engine_submit(b->user, &j->job);
 
-	while (s->jobl.head) {
-		struct job *j = list_ledata(s->jobl.head);
-
-		int err = engine_submit(b->user, &j->job);
-
-		if (!err) {
-			s->busy = true; /* and j is the engine's */
-			return;
-		}
-
+	if (!err) {
+		j->state = JOB_WORKS;
+	} else if (j == s->guess) {
+		drop_guess(s);
+	} else {
 		j->err = err;
-		job_done(s, j);
+		j->state = JOB_DONE;
+	}
+}
+
+/*
+ * Deliver what is done and submit the next: one at a time, so that results
+ * keep their order on several threads, and no call has more than one thread.
+ * The caller holds a reference to the stream.
+ */
+static void advance(struct stream *s)
+{
+	asr_close_h *closeh = s->s.closeh;
+	struct job *j;
+
+	while ((j = list_ledata(s->jobl.head))) {
+		if (j->state == JOB_WAITS) {
+			submit(s, j);
+			continue;
+		}
+		if (j->state == JOB_WORKS || !j->ended)
+			return;
+
+		list_unlink(&j->le);
+		deliver(s, j);
+		mem_deref(j);
 		if (is_abandoned(s))
 			return;
 	}
 
-	if (s->finishing && s->s.closeh)
-		s->s.closeh(ASR_END_OK, "finished", s->s.arg);
+	if (s->finishing && closeh) {
+		s->s.closeh = NULL;
+		closeh(ASR_END_OK, "finished", s->s.arg);
+	}
 }
 
 /* At the end of the turn, as no handler may be called from write() */
 static void flush_handler(void *arg)
 {
-	struct stream *s = arg;
+	struct stream *s = mem_ref(arg);
 
-	if (s->busy)
+	advance(s);
+	mem_deref(s);
+}
+
+/* -------------------------------------------------------------- guesses */
+
+/* The utterance ended where it was guessed to */
+static void settle(struct stream *s)
+{
+	s->guess->ended = true;
+	s->guess = NULL;
+	loop_flush_later(s->loop, &s->flush);
+}
+
+/* What was said is complete: nobody need wait for more silence */
+static void settle_early(struct stream *s)
+{
+	if (!s->guess || !s->guess->complete ||
+	    endpoint_silence_ms(s->endpoint) < ENDPOINT_EARLY_MS)
 		return;
 
-	mem_ref(s);
-	submit_next(s);
-	mem_deref(s);
+	mem_deref(endpoint_finish(s->endpoint));
+	settle(s);
+	metrics_inc(M_ASR_EARLY);
 }
 
 static void done_handler(struct engine_job *ej)
@@ -326,32 +404,59 @@ static void done_handler(struct engine_job *ej)
 	struct job *j = CONTAINER_OF(ej, struct job, job);
 	struct stream *s = mem_ref(j->s);
 
-	s->busy = false;
-	job_done(s, j);
-	if (!is_abandoned(s))
-		submit_next(s);
+	j->state = JOB_DONE;
+	/* relaxed: we have written it ourselves */
+	if (atomic_load_explicit(&j->stale, memory_order_relaxed)) {
+		list_unlink(&j->le);
+		mem_deref(j);
+	} else {
+		j->complete = j->sure;
+	}
+	settle_early(s);
+	advance(s);
 	mem_deref(s);
 }
 
-/* Takes the reference to the utterance */
-static int enqueue(struct stream *s, struct utterance *u)
+static int enqueue(struct stream *s, struct utterance *u, struct job **jp)
 {
+	struct backend *b = CONTAINER_OF(s->s.asr, struct backend, asr);
 	struct job *j = mem_zalloc(sizeof(*j), job_destructor);
 
-	if (!j) {
-		mem_deref(u);
+	if (!j)
 		return ENOMEM;
-	}
 
 	j->job.workh = work_handler;
 	j->job.doneh = done_handler;
 	j->s = s;
-	j->u = u;
+	j->u = mem_ref(u);
+	j->n = u->n;
+	j->speech = u->speech;
+	j->bot = b->bot;
 	j->begun_us = clk_now_us();
+	atomic_init(&j->stale, false);
 	list_append(&s->jobl, &j->le, j);
 	loop_flush_later(s->loop, &s->flush);
+	*jp = j;
 
 	return 0;
+}
+
+/* Takes the reference to the utterance */
+static int utterance_end(struct stream *s, struct utterance *u)
+{
+	struct job *j;
+	int err = 0;
+
+	if (s->guess) {
+		settle(s);
+	} else {
+		err = enqueue(s, u, &j);
+		if (!err)
+			j->ended = true;
+	}
+	mem_deref(u);
+
+	return err;
 }
 
 /* ------------------------------------------------------------- streams */
@@ -363,6 +468,7 @@ static void stream_destructor(void *arg)
 	while (s->jobl.head) {
 		struct job *j = list_ledata(s->jobl.head);
 
+		atomic_store_explicit(&j->stale, true, memory_order_relaxed);
 		engine_cancel(&j->job);
 		list_unlink(&j->le);
 		mem_deref(j);
@@ -430,11 +536,21 @@ static int pocketsphinx_open(struct asr_stream **sp, struct asr *a,
 
 static int take_frame(struct stream *s)
 {
+	bool speech = vad_frame(s->vad, s->frame);
 	struct utterance *u;
-	int err = endpoint_frame(s->endpoint, s->frame,
-				 vad_frame(s->vad, s->frame), &u);
+	int err = endpoint_frame(s->endpoint, s->frame, speech, &u);
 
-	return u ? enqueue(s, u) : err;
+	if (speech)
+		drop_guess(s);
+	if (u)
+		return utterance_end(s, u);
+
+	/* without one the utterance is decoded at its end */
+	if (endpoint_silence_ms(s->endpoint) == ENDPOINT_PAUSE_MS)
+		(void)enqueue(s, endpoint_utterance(s->endpoint), &s->guess);
+	settle_early(s);
+
+	return err;
 }
 
 static int pocketsphinx_write(struct asr_stream *as, const int16_t *pcmv,
@@ -477,8 +593,16 @@ static void pocketsphinx_finish(struct asr_stream *as)
 	s->finishing = true;
 	u = endpoint_finish(s->endpoint);
 	if (u)
-		(void)enqueue(s, u);
+		(void)utterance_end(s, u);
 	loop_flush_later(s->loop, &s->flush);
+}
+
+bool pocketsphinx_is_working(const struct asr_stream *as)
+{
+	const struct stream *s = CONTAINER_OF(as, struct stream, s);
+	const struct job *j = list_ledata(s->jobl.head);
+
+	return j && (j->state != JOB_DONE || j->ended);
 }
 
 const struct asr_backend asr_pocketsphinx = {

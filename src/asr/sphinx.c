@@ -396,19 +396,24 @@ static void compare(struct sphinx *s, struct sphinx_result *r, size_t frames)
 }
 
 /*
- * The limits lie in the middle of wide gaps over tests/data/audio: phrases of
- * the grammar score -13 or better, hold music -18, unrelated sentences -38 or
- * worse. What tones and beeps are taken for is one tiny word that explains
- * nothing (weakest -80).
+ * The limits lie in the middle of gaps over tests/data/audio: phrases of the
+ * grammar score -14 or better, digits and hold music -18, unrelated sentences
+ * -38 or worse. What tones and beeps are taken for is one tiny word that
+ * explains nothing (weakest -80). Where the decoder found a phrase in the
+ * middle of something else and took the rest for silence, the words cover a
+ * quarter of what voice activity called speech; phrases three
+ * quarters or more.
  */
 static enum sphinx_verdict judge(const struct sphinx_result *r)
 {
-	static const double score_min = -15.5, weakest_min = -55;
+	static const double score_min = -16, weakest_min = -55;
+	static const double covered_min = 0.5;
 	enum { WORDS_MIN_MS = 150 };
 
 	if (r->words_ms > 0 && r->words_ms < WORDS_MIN_MS)
 		return SPHINX_NOT_SPEECH;
-	if (!r->wordc || r->score < score_min || r->weakest < weakest_min)
+	if (!r->wordc || r->score < score_min || r->weakest < weakest_min ||
+	    r->words_ms < covered_min * r->speech_ms)
 		return SPHINX_REJECTED;
 
 	return SPHINX_ACCEPTED;
@@ -434,6 +439,7 @@ int sphinx_decode(struct sphinx *s, const int16_t *pcmv, size_t n,
 	memset(res, 0, sizeof(*res));
 	n = MIN(n, ENDPOINT_MAX_SAMPLES);
 	res->audio_ms = (double)n / AUDIO_PER_MS;
+	res->speech_ms = (double)speech / AUDIO_PER_MS;
 	res->verdict = SPHINX_NOT_SPEECH;
 	if (!is_speech(pcmv, n, speech))
 		return 0;

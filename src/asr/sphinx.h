@@ -41,10 +41,11 @@ struct sphinx_result {
 	char buf[SPHINX_TEXT_MAX]; /* of the words */
 
 	/* what the verdict was made of */
-	double score;    /* against the phone loop, per frame of 10 ms     */
-	double silence;  /* the same over what was taken for silence       */
-	double weakest;  /* the same of the weakest word                   */
-	double words_ms; /* what was taken for words                       */
+	double score;     /* against the phone loop, per frame of 10 ms     */
+	double silence;   /* the same over what was taken for silence       */
+	double weakest;   /* the same of the weakest word                   */
+	double words_ms;  /* what was taken for words                       */
+	double speech_ms; /* what voice activity took for speech */
 	double audio_ms;
 };
 

@@ -543,3 +543,42 @@ void bot_hear(const struct bot *b, struct bot_heard *h, const char *text)
 	if (2 * (size_t)__builtin_popcountll(covered) < t.wordc)
 		memset(h, 0, sizeof(*h));
 }
+
+/* Would the intent be another, or be carried out otherwise, with more words?
+ * "please" after "yes" is neither; a day after "make an appointment" is. */
+static bool is_waiting(const struct bot *b, const struct bot_intent *in,
+		       const struct bot_heard *h)
+{
+	for (size_t i = 0; i < in->needc; i++) {
+		if (!h->slotv[in->needv[i].part][0])
+			return true;
+	}
+
+	/* an answer may bring any of the parts that are asked for */
+	for (size_t i = 0; i < b->partc && in->does == BOT_FILLS; i++) {
+		if (is_slot(b, i) && !h->slotv[i][0])
+			return true;
+	}
+
+	return false;
+}
+
+bool bot_is_complete(const struct bot *b, const char *text)
+{
+	bool any = false, more, whole;
+	struct phrase_text t;
+	struct bot_heard h;
+
+	bot_hear(b, &h, text);
+	phrase_text_init(&t, text);
+	for (size_t i = 0; i < b->intentc; i++) {
+		const struct bot_intent *in = &b->intentv[i];
+
+		whole = phrase_is_whole(b->phrases, in->phrases, &t, &more);
+		if (more && (!whole || is_waiting(b, in, &h)))
+			return false;
+		any |= whole;
+	}
+
+	return any;
+}

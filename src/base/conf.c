@@ -133,6 +133,9 @@ static const struct item itemv[] = {
 
 	U32("workers", workers, "0", 0, 256, NULL,
 	    "threads that serve calls; 0 is one a core"),
+	U32("engine.threads", engine_threads, "0", 0, 64, NULL,
+	    "threads of the embedded recogniser, and of the voice; 0 is half "
+	    "the cores, at least 1"),
 	U32("calls_max", calls_max, "0", 0, 1000000, NULL,
 	    "calls at once, one more is answered 503; 0 is what the "
 	    "descriptor limit allows"),

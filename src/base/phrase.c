@@ -337,23 +337,31 @@ void phrase_text_init(struct phrase_text *t, const char *text)
 	t->buf[n] = '\0';
 }
 
-static uint64_t match_word(const char *word, uint64_t from,
-			   const struct phrase_text *t)
+struct matcher {
+	const struct phrases *p;
+	const struct phrase_text *t;
+	bool more; /* a word was looked for behind the last one */
+};
+
+static uint64_t match_word(struct matcher *m, const char *word, uint64_t from)
 {
+	const struct phrase_text *t = m->t;
 	uint64_t to = 0;
 
 	for (size_t i = 0; i < t->wordc; i++) {
 		if ((from >> i & 1) && !strcmp(word, t->wordv[i]))
 			to |= 2ULL << i;
 	}
+	if (from >> t->wordc & 1)
+		m->more = true;
 
 	return to;
 }
 
 /* Positions where a match can end that starts at any of `from` */
-static uint64_t match(const struct phrases *p, uint16_t node, uint64_t from,
-		      const struct phrase_text *t)
+static uint64_t match(struct matcher *m, uint16_t node, uint64_t from)
 {
+	const struct phrases *p = m->p;
 	const struct node *n = &p->nodev[node];
 	uint64_t to = from;
 	uint16_t c;
@@ -363,19 +371,19 @@ static uint64_t match(const struct phrases *p, uint16_t node, uint64_t from,
 
 	switch (n->type) {
 	case N_WORD:
-		return match_word(n->text, from, t);
+		return match_word(m, n->text, from);
 	case N_PART:
-		return match(p, n->first, from, t);
+		return match(m, n->first, from);
 	case N_OPT:
-		return from | match(p, n->first, from, t);
+		return from | match(m, n->first, from);
 	case N_SEQ:
 		for (c = n->first; c != PHRASE_NONE; c = p->nodev[c].next)
-			to = match(p, c, to, t);
+			to = match(m, c, to);
 		return to;
 	case N_ALT:
 		to = 0;
 		for (c = n->first; c != PHRASE_NONE; c = p->nodev[c].next)
-			to |= match(p, c, from, t);
+			to |= match(m, c, from);
 		return to;
 	}
 
@@ -385,10 +393,11 @@ static uint64_t match(const struct phrases *p, uint16_t node, uint64_t from,
 size_t phrase_find(const struct phrases *p, uint16_t node,
 		   const struct phrase_text *t, struct phrase_span *span)
 {
+	struct matcher m = {p, t, false};
 	size_t best = 0;
 
 	for (size_t i = 0; i + best < t->wordc; i++) {
-		uint64_t ends = match(p, node, 1ULL << i, t);
+		uint64_t ends = match(&m, node, 1ULL << i);
 		size_t end;
 
 		if (!ends)
@@ -401,4 +410,14 @@ size_t phrase_find(const struct phrases *p, uint16_t node,
 	}
 
 	return best;
+}
+
+bool phrase_is_whole(const struct phrases *p, uint16_t node,
+		     const struct phrase_text *t, bool *more)
+{
+	struct matcher m = {p, t, false};
+	uint64_t ends = match(&m, node, 1);
+
+	*more = m.more;
+	return t->wordc && ends >> t->wordc & 1;
 }

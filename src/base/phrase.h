@@ -61,4 +61,10 @@ struct phrase_span {
 size_t phrase_find(const struct phrases *p, uint16_t node,
 		   const struct phrase_text *t, struct phrase_span *span);
 
+/** Does the pattern match all words?
+ * @param more Set if something that the pattern matches begins with them and
+ *             goes on */
+bool phrase_is_whole(const struct phrases *p, uint16_t node,
+		     const struct phrase_text *t, bool *more);
+
 #endif

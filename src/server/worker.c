@@ -236,6 +236,7 @@ int worker_alloc(struct worker **wp, unsigned index,
 	w->drain.h = drain_handler;
 	w->quit.h = quit_handler;
 
+	w->net.engine_threads = shared->conf->engine_threads;
 	err = loop_alloc(&w->net.loop);
 	if (!err)
 		err = http_client_alloc(&w->net.http, w->net.loop);

@@ -349,12 +349,14 @@ static int flite_alloc(struct tts **tp, const struct tts_param *prm,
 	b->tts.be = &tts_flite;
 	name = name && name[1] ? name + 1 : prm->voice;
 	b->voice = find_voice(name);
-	err = b->voice ? engine_user_alloc(&b->user, net->loop,
-					   &(struct engine_param){
-						   .ops = &engine_ops,
-						   .key = "",
-						   .queue = QUEUE_MAX,
-					   })
+	err = b->voice ? engine_user_alloc(
+				 &b->user, net->loop,
+				 &(struct engine_param){
+					 .ops = &engine_ops,
+					 .key = "",
+					 .threads = net->engine_threads,
+					 .queue = QUEUE_MAX,
+				 })
 		       : EINVAL;
 	if (err)
 		mem_deref(b);

@@ -150,6 +150,67 @@ static void test_grammar_has_every_intent(void **state)
 	mem_deref(b);
 }
 
+/* Nothing that may follow would change the answer: who says this is done */
+static void test_what_is_complete(void **state)
+{
+	static const struct {
+		const char *text;
+		bool complete;
+	} tests[] = {
+		{"", false},
+		{"yes", true}, /* "please" changes nothing */
+		{"yes please", true},
+		{"no", true},
+		{"no thank you", true},
+		{"goodbye", true},
+		{"operator", true},
+		{"what are your opening hours", true},
+		{"when are you open", true},
+		{"i want to talk to a person", true},
+		{"what is my account balance", true},
+		{"repeat that", true},
+		{"could you say that", true},
+		/* a day and an hour may follow */
+		{"i would like to make an appointment", false},
+		{"make an appointment on tuesday", false},
+		{"make an appointment on tuesday at ten", true},
+		{"make an appointment at ten", false},
+		{"cancel my appointment", false},
+		{"cancel my appointment on friday", true},
+		{"tomorrow", false},
+		{"tomorrow at three o'clock", true},
+		{"at three", false},
+		/* not a phrase, or only the beginning of one */
+		{"i would like to", false},
+		{"what", false},
+		{"please", false},
+		{"yes no", false},
+		{"yes that is", false},
+		{"the weather is going to be cold", false},
+	};
+	struct bot *b = load();
+
+	for (size_t i = 0; i < ARRAY_SIZE(tests); i++) {
+		if (bot_is_complete(b, tests[i].text) != tests[i].complete)
+			fail_msg("'%s'", tests[i].text);
+	}
+	mem_deref(b);
+}
+
+/* As many words as there are positions, and more */
+static void test_long_text_is_not_complete(void **state)
+{
+	struct bot *b = load();
+	char text[1024] = "yes";
+
+	for (int i = 0; i < 100; i++) {
+		str_copy(text + strlen(text), sizeof(text) - strlen(text),
+			 " yes");
+		assert_false(bot_is_complete(b, text));
+	}
+	mem_deref(b);
+}
+
 /* What is wrong in a file is refused and named */
 static void test_bad_files(void **state)
 {
@@ -240,6 +301,8 @@ int main(void)
 		cmocka_unit_test(test_three_times_unclear_offers_a_person),
 		cmocka_unit_test(test_yes_and_no_out_of_place),
 		cmocka_unit_test(test_grammar_has_every_intent),
+		cmocka_unit_test(test_what_is_complete),
+		cmocka_unit_test(test_long_text_is_not_complete),
 		cmocka_unit_test(test_bad_files),
 		cmocka_unit_test(test_parts_that_explode),
 		cmocka_unit_test(test_out_of_memory),
