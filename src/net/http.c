@@ -751,6 +751,9 @@ static int set_options(struct xfer *x)
 	SET(CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
 	SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
 	SET(CURLOPT_CONNECTTIMEOUT_MS, (long)HTTP_CONNECT_MS);
+	/* Else giving up a request waits for the thread that looks its name
+	 * up, and all calls of this loop with it (asyn-thread.c, 7.88) */
+	SET(CURLOPT_QUICK_EXIT, 1L);
 	SET(CURLOPT_USERAGENT, "convod/" CONVOD_VERSION);
 	SET(CURLOPT_WRITEFUNCTION, write_callback);
 	SET(CURLOPT_WRITEDATA, x);

@@ -1,3 +1,6 @@
+#include <dlfcn.h>
+#include <netdb.h>
+#include <semaphore.h>
 #include <convod/clk.h>
 #include <convod/http.h>
 #include <convod/loop.h>
@@ -29,6 +32,32 @@ struct result {
 /* What the last request looked like, written by the server's threads */
 static pthread_mutex_t seen_lock = PTHREAD_MUTEX_INITIALIZER;
 static char seen_head[8192], seen_body[8192];
+
+/* A name server that does not answer, but for LOOKUP_MAX_S */
+static const char stuck_host[] = "stuck.invalid";
+static sem_t lookup_go, lookup_over;
+
+enum { LOOKUP_MAX_S = 5 };
+
+/* libcurl's calls come here first */
+int getaddrinfo(const char *host, const char *service,
+		const struct addrinfo *hints, struct addrinfo **res)
+{
+	int (*real)(const char *, const char *, const struct addrinfo *,
+		    struct addrinfo **);
+	struct timespec ts;
+
+	*(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+	if (!host || strcmp(host, stuck_host) != 0)
+		return real(host, service, hints, res);
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	ts.tv_sec += LOOKUP_MAX_S;
+	(void)sem_timedwait(&lookup_go, &ts);
+	sem_post(&lookup_over);
+
+	return EAI_AGAIN;
+}
 
 static void remember(const char *head, const char *body)
 {
@@ -546,6 +575,43 @@ static void test_proxy_of_the_environment_is_ignored(void **state)
 	assert_int_equal(r.err, 0);
 }
 
+/* A lookup that hangs runs on a thread of libcurl's: neither its time-out nor
+ * giving the request up may wait for it */
+static void test_stuck_lookup_does_not_block(void **state)
+{
+	struct http_param prm = {.timeout_ms = 100, .body_max = 1000};
+	struct fixture *f = *state;
+	struct result r = {0}, dropped = {0};
+	uint64_t us = clk_now_us();
+	char url[64];
+
+	assert_int_equal(sem_init(&lookup_go, 0, 0), 0);
+	assert_int_equal(sem_init(&lookup_over, 0, 0), 0);
+	(void)snprintf(url, sizeof(url), "http://%s/", stuck_host);
+	prm.url = url;
+	assert_int_equal(http_request(&dropped.req, f->client, &prm, NULL,
+				      done_handler, &dropped),
+			 0);
+	assert_int_equal(
+		http_request(&r.req, f->client, &prm, NULL, done_handler, &r),
+		0);
+	loop_turn(f->loop, false);
+	dropped.req = mem_deref(dropped.req);
+	run(f, &r.done);
+	r.req = mem_deref(r.req);
+
+	us = clk_now_us() - us;
+	assert_int_equal(r.err, ETIMEDOUT);
+	assert_false(dropped.done);
+	assert_true(us < LOOKUP_MAX_S * 1000000 / 2);
+
+	/* the threads see to themselves */
+	for (int i = 0; i < 2; i++)
+		sem_post(&lookup_go);
+	for (int i = 0; i < 2; i++)
+		sem_wait(&lookup_over);
+}
+
 /* libcurl tells of a lack of memory in several ways, and at times by silence;
  * what counts is that it ends with an error and leaves nothing behind */
 static int memory_body(void *arg)
@@ -597,6 +663,7 @@ int main(void)
 		TEST(test_pause_stops_and_goes_on),
 		TEST(test_many_at_once),
 		TEST(test_proxy_of_the_environment_is_ignored),
+		TEST(test_stuck_lookup_does_not_block),
 		TEST(test_out_of_memory),
 	};
 
