@@ -121,6 +121,8 @@ int sock_tls_alloc(SSL_CTX **tp, const char *ca_file)
 	(void)SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
 	(void)SSL_CTX_set_alpn_protos(ctx, alpn, sizeof(alpn) - 1);
 	(void)SSL_CTX_set_default_verify_paths(ctx);
+	/* RFC 9113 section 9.2.1; and a write never waits for reading */
+	(void)SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION);
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
 	(void)SSL_CTX_set_mode(ctx,
 			       SSL_MODE_ENABLE_PARTIAL_WRITE |
@@ -364,6 +366,7 @@ static void connected(struct sock *s)
 static void poll_handler(uv_poll_t *poll, int status, int events)
 {
 	struct sock *s = poll->data;
+	bool blocked;
 
 	if (!s)
 		return;
@@ -383,11 +386,14 @@ static void poll_handler(uv_poll_t *poll, int status, int events)
 	case UP:
 		if (events & UV_READABLE)
 			s->h->readh(s->arg);
-		if (s->blocked && s->poll && mem_nrefs(s) > 1) {
-			s->blocked = false;
-			poll_for(s, UV_READABLE);
+		if (!s->poll || mem_nrefs(s) == 1)
+			break;
+		blocked = s->blocked;
+		s->blocked = false;
+		/* also after EPOLLERR, when there is more to read */
+		poll_for(s, UV_READABLE);
+		if (blocked)
 			s->h->sendh(s->arg);
-		}
 		break;
 	default:
 		break;
@@ -510,6 +516,8 @@ int sock_connect(struct sock **sp, struct loop *l, const char *host,
 
 /* ------------------------------------------------------------- traffic */
 
+/* SSL_get_error() takes whatever stands in the thread's queue of errors, of
+ * anybody's TLS, for this socket's: the queue must be empty before */
 static int tls_error(const struct sock *s, int rc)
 {
 	int err = SSL_get_error(s->ssl, rc);
@@ -526,6 +534,7 @@ int sock_recv(struct sock *s, uint8_t *p, size_t size, size_t *np)
 	ssize_t n;
 
 	if (s->ssl) {
+		ERR_clear_error();
 		n = SSL_read(s->ssl, p, (int)MIN(size, (size_t)INT32_MAX));
 		if (n <= 0)
 			return tls_error(s, (int)n);
@@ -546,6 +555,7 @@ static int raw_send(struct sock *s, const uint8_t *p, size_t n, size_t *np)
 	ssize_t rc;
 
 	if (s->ssl) {
+		ERR_clear_error();
 		rc = SSL_write(s->ssl, p, (int)MIN(n, (size_t)INT32_MAX));
 		if (rc <= 0)
 			return tls_error(s, (int)rc);
