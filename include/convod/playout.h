@@ -35,8 +35,8 @@ struct playout_ops {
 	 * @return 0; EAGAIN if the carrier does not read: nothing was sent,
 	 *         playout pauses and tries again; else playout stops */
 	int (*media)(const uint8_t *ulawv, size_t n, void *arg);
-	int (*mark)(const char *name, void *arg);
-	int (*clear)(void *arg);
+	int (*mark)(const char *name, void *arg); /* likewise */
+	int (*clear)(void *arg);                  /* likewise */
 
 	/** The first audio of an utterance was sent */
 	void (*started)(uint32_t utterance, uint64_t now_ms, void *arg);

@@ -48,6 +48,7 @@ struct playout {
 	size_t pos;   /* samples of the first one that were sent */
 	bool ran_dry; /* this gap has been counted */
 	bool closed;
+	bool clear_owed; /* the carrier did not read when it was due */
 
 	struct sent sentv[PLAYOUT_MARKS_MAX]; /* oldest first */
 	size_t sentc;
@@ -318,9 +319,25 @@ static uint64_t due_ms(const struct playout *p)
 	return p->ends_ms > early ? p->ends_ms - early : 0;
 }
 
+/* What a carrier has yet to forget comes before anything new */
+static int send_clear(struct playout *p)
+{
+	int err = p->clear_owed && !p->closed ? p->ops->clear(p->arg) : 0;
+
+	if (!err)
+		p->clear_owed = false;
+	else if (err != EAGAIN)
+		p->closed = true;
+
+	return err;
+}
+
 uint64_t playout_tick(struct playout *p, uint64_t now_ms)
 {
 	uint64_t marks_at = expire_marks(p, now_ms);
+
+	if (send_clear(p) == EAGAIN)
+		return now_ms + RETRY_MS;
 
 	while (!p->closed && p->queuec) {
 		uint64_t at = due_ms(p);
@@ -370,8 +387,8 @@ void playout_clear(struct playout *p, uint64_t now_ms)
 	p->ends_ms = now_ms;
 	++p->generation;
 
-	if (in_carrier && !p->closed && p->ops->clear(p->arg))
-		p->closed = true;
+	p->clear_owed |= in_carrier;
+	(void)send_clear(p);
 
 	for (size_t i = 0; i < n; i++)
 		p->ops->finished(utterancev[i], false, p->arg);

@@ -10,7 +10,7 @@ struct fake {
 	char text[4096];
 	size_t samples;
 	uint8_t last; /* last byte of audio */
-	int err;      /* of media */
+	int err;      /* of media and clear */
 	struct playout *p;
 	struct clip *next; /* queued from inside finished() */
 };
@@ -48,6 +48,11 @@ static int mark_handler(const char *name, void *arg)
 
 static int clear_handler(void *arg)
 {
+	const struct fake *f = arg;
+
+	if (f->err)
+		return f->err;
+
 	note(arg, 'C', 0, "");
 	return 0;
 }
@@ -358,6 +363,28 @@ static void test_carrier_that_does_not_read(void **state)
 	assert_string_equal(f->text, "M100 S1 Ku1g0 ");
 }
 
+/* It has not read for a while, and the caller interrupts: the bot must not be
+ * mute for the rest of the call */
+static void test_clear_waits_for_the_carrier(void **state)
+{
+	struct fake *f = *state;
+
+	queue(f, clip_of(1000, 0), 1);
+	playout_tick(f->p, 0);
+	f->err = EAGAIN;
+	playout_clear(f->p, 100);
+	forget(f);
+	queue(f, clip_of(60, 0), 2);
+	assert_int_equal(playout_tick(f->p, 110), 130);
+	playout_clear(f->p, 120);
+	queue(f, clip_of(60, 0), 3);
+	assert_int_equal(playout_tick(f->p, 130), 150);
+	assert_string_equal(f->text, "X2 ");
+	f->err = 0;
+	playout_tick(f->p, 150);
+	assert_string_equal(f->text, "X2 C M60 S3 Ku3g2 ");
+}
+
 static void test_dead_carrier_stops_it(void **state)
 {
 	struct fake *f = *state;
@@ -437,6 +464,7 @@ int main(void)
 		TEST(test_replace_before_it_began),
 		TEST(test_queue_first),
 		TEST(test_carrier_that_does_not_read),
+		TEST(test_clear_waits_for_the_carrier),
 		TEST(test_dead_carrier_stops_it),
 		TEST(test_queue_from_inside_finished),
 		TEST(test_bounds),
