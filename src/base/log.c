@@ -178,7 +178,8 @@ static void put_time(struct out *o)
 	puts_out(o, buf);
 }
 
-/* The value of a pair ends at a blank, or at its closing quote */
+/* The value of a pair ends at a blank, or at its closing quote; 0: that one
+ * was cut off */
 static size_t value_len(const char *s)
 {
 	size_t n = 1;
@@ -189,7 +190,7 @@ static size_t value_len(const char *s)
 	while (s[n] && s[n] != '"')
 		n += s[n] == '\\' && s[n + 1] ? 2 : 1;
 
-	return s[n] ? n + 1 : n;
+	return s[n] ? n + 1 : 0;
 }
 
 static bool is_number(const char *s, size_t n)
@@ -199,9 +200,12 @@ static bool is_number(const char *s, size_t n)
 	       (!memchr(s, '.', n) || memchr(s, '.', n) == memrchr(s, '.', n));
 }
 
-/* `a=1 b="x y"` to `,"a":1,"b":"x y"`; the text escapes are JSON's too */
+/* `a=1 b="x y"` to `,"a":1,"b":"x y"`; the text escapes are JSON's too. A pair
+ * that is not whole, or has no room, is left out with those behind it. */
 static void put_pairs_json(struct out *o, const char *s)
 {
+	enum { AROUND = 6 /* comma, colon, quotes */ };
+
 	while (*s) {
 		size_t key, val;
 
@@ -209,13 +213,16 @@ static void put_pairs_json(struct out *o, const char *s)
 		key = strcspn(s, "= ");
 		if (!key || s[key] != '=')
 			return;
+		val = value_len(s + key + 1);
+		if (!val && s[key + 1] == '"')
+			return;
+		if (key + val + AROUND > o->size - o->n)
+			return;
 
 		puts_out(o, ",\"");
 		put(o, s, key);
 		puts_out(o, "\":");
 		s += key + 1;
-
-		val = value_len(s);
 		if (s[0] == '"' || is_number(s, val)) {
 			put(o, s, val);
 		} else {
@@ -252,6 +259,7 @@ static void put_line(struct out *o, const char *level, const char *call,
 
 	if (json) {
 		put_pairs_json(o, pairs);
+		o->size++; /* the byte that was kept for it */
 		puts_out(o, "}");
 	} else if (*pairs) {
 		puts_out(o, " ");

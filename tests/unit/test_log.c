@@ -92,6 +92,32 @@ static void test_json_line_parses(void **state)
 	json_decref(o);
 }
 
+/* A pair that was cut, or has no room, is left out: the line still parses */
+static void test_cut_pairs_are_left_out(void **state)
+{
+	char pairs[4000];
+	json_t *o;
+
+	(void)state;
+	for (int n = 200; n < 3900; n += 100) {
+		size_t len = 0;
+
+		/* many short ones grow by their quotes, then one is cut */
+		while (len < (size_t)n)
+			len += (size_t)snprintf(pairs + len, 8, "k=%s ",
+						len % 3 ? "v" : "w");
+		(void)snprintf(pairs + len, sizeof(pairs) - len, "z=\"%s\"",
+			       LOG_STR("a long \"one\" with é and \\"));
+		capture_begin();
+		assert_int_equal(log_init(LOG_LVL_INFO, LOG_JSON), 0);
+		log_info("CA1", "long", "%s", pairs);
+		log_close();
+		o = json_loads(capture_end(), 0, NULL);
+		assert_non_null(o);
+		json_decref(o);
+	}
+}
+
 static void test_long_line_stays_json(void **state)
 {
 	char value[5000];
@@ -146,6 +172,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_text_line),
 		cmocka_unit_test(test_json_line_parses),
+		cmocka_unit_test(test_cut_pairs_are_left_out),
 		cmocka_unit_test(test_long_line_stays_json),
 		cmocka_unit_test(test_every_line_is_written_or_counted),
 	};
