@@ -468,13 +468,40 @@ static int replace(char **sp, const char *value)
 	return 0;
 }
 
+/*
+ * A BCP-47 tag; "is_IS" is taken for one. gettext uses the same variable for
+ * a list of locales ("en_US:en"), which desktops set for every program: not
+ * meant for us.
+ */
+static int check_language(struct conf *c, char *errbuf)
+{
+	char *s = c->language;
+
+	if (strpbrk(s, ":."))
+		*s = '\0';
+
+	for (char *p = s; *p; p++) {
+		if (*p == '_')
+			*p = '-';
+		if (!isalnum((unsigned char)*p) && *p != '-') {
+			str_copy(errbuf, CONF_ERR_MAX,
+				 "LANGUAGE is a BCP-47 tag such as en-US");
+			return EINVAL;
+		}
+	}
+
+	return 0;
+}
+
 /* What one setting says about another that is not set */
 static int derive(struct conf *c, char *errbuf)
 {
 	bool masdif = *c->masdif_url != '\0';
 	char *url = NULL;
-	int err = 0;
+	int err = check_language(c, errbuf);
 
+	if (err)
+		return err;
 	if (masdif && !str_starts(c->masdif_url, "http://") &&
 	    !str_starts(c->masdif_url, "https://")) {
 		str_copy(errbuf, CONF_ERR_MAX,

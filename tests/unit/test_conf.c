@@ -60,6 +60,29 @@ static void test_three_variables(void **state)
 	mem_deref(c);
 }
 
+static void test_language(void **state)
+{
+	static const struct {
+		const char *value, *want;
+	} rowv[] = {
+		{"de-DE", "de-DE"},
+		{"is_IS", "is-IS"},
+		{"en_US:en", "en-US"}, /* gettext's, so the default */
+		{"de_DE.UTF-8", "en-US"},
+	};
+	char errbuf[CONF_ERR_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rowv); i++) {
+		const char *const kv[] = {"LANGUAGE", rowv[i].value, NULL};
+		struct conf *c = NULL;
+
+		assert_int_equal(load(&c, kv, errbuf), 0);
+		assert_string_equal(c->language, rowv[i].want);
+		mem_deref(c);
+	}
+}
+
 static void test_alias_and_empty(void **state)
 {
 	static const char *const kv[] = {"AUTH_TOKEN", "s3cret", "PORT", "",
@@ -81,6 +104,7 @@ static void test_wrong_values_are_named(void **state)
 		const char *names;
 	} rowv[] = {
 		{{"PORT", "70000"}, "PORT"},
+		{{"LANGUAGE", "en US"}, "LANGUAGE"},
 		{{"PORT", "9001x"}, "PORT"},
 		{{"PORT", "-1"}, "PORT"},
 		{{"PORT", " 1"}, "PORT"},
@@ -245,6 +269,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_three_variables),
+		cmocka_unit_test(test_language),
 		cmocka_unit_test(test_alias_and_empty),
 		cmocka_unit_test(test_wrong_values_are_named),
 		cmocka_unit_test(test_secret_value_is_not_in_the_error),
