@@ -59,7 +59,7 @@ static void record_end(struct convo *cv, enum call_end end)
 		return;
 
 	cv->phase = CONVO_ENDED;
-	registry_end(w->shared->registry, cv->call_id, end);
+	registry_end(w->shared->registry, end);
 	metrics_gauge(M_CALLS_UP, -1);
 	log_info(cv->call_id, "call ended", "reason=%s ms=%llu frames=%llu",
 		 call_end_name(end),
@@ -456,16 +456,8 @@ void convo_start(struct convo *cv, const struct carrier_event *ev)
 		return;
 	}
 
-	err = registry_add(cv->worker->shared->registry, ev->u.start.call_id,
-			   cv->worker->index);
-	if (err) {
-		convo_abort(cv, err == EEXIST ? WS_POLICY : WS_INTERNAL,
-			    err == EEXIST ? "call is up already"
-					  : "out of memory",
-			    CALL_END_PROTOCOL);
-		return;
-	}
-
+	/* The same call may come again on a new stream while the old socket is
+	 * not known to be dead: both are served */
 	str_copy(cv->call_id, sizeof(cv->call_id), ev->u.start.call_id);
 	str_copy(cv->stream_id, sizeof(cv->stream_id), ev->stream_id);
 	cv->start_ms = now_ms(cv);

@@ -1,10 +1,9 @@
 /**
- * @file registry.c  Which calls are up, and how they ended
+ * @file registry.c  How many calls are up, and how they ended
  */
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <jansson.h>
 #include <convod/mem.h>
 #include <convod/str.h>
 #include "server_priv.h"
@@ -13,7 +12,6 @@ enum { REASONS = CALL_END_ERROR + 1 };
 
 struct registry {
 	pthread_mutex_t lock;
-	json_t *calls; /* call id → number of its worker */
 	uint32_t calls_max;
 	uint32_t sockets;
 	uint64_t endv[REASONS];
@@ -23,7 +21,6 @@ static void destructor(void *arg)
 {
 	struct registry *r = arg;
 
-	json_decref(r->calls);
 	pthread_mutex_destroy(&r->lock);
 }
 
@@ -36,12 +33,6 @@ int registry_alloc(struct registry **rp, uint32_t calls_max)
 
 	pthread_mutex_init(&r->lock, NULL);
 	r->calls_max = calls_max;
-	r->calls = json_object();
-	if (!r->calls) {
-		mem_deref(r);
-		return ENOMEM;
-	}
-
 	*rp = r;
 	return 0;
 }
@@ -67,26 +58,9 @@ void registry_leave(struct registry *r)
 	pthread_mutex_unlock(&r->lock);
 }
 
-int registry_add(struct registry *r, const char *call_id, unsigned worker)
-{
-	int err = 0;
-
-	pthread_mutex_lock(&r->lock);
-	if (json_object_get(r->calls, call_id))
-		err = EEXIST;
-	else if (json_object_set_new(r->calls, call_id,
-				     json_integer((json_int_t)worker)))
-		err = ENOMEM;
-	pthread_mutex_unlock(&r->lock);
-
-	return err;
-}
-
-void registry_end(struct registry *r, const char *call_id,
-		  enum call_end reason)
+void registry_end(struct registry *r, enum call_end reason)
 {
 	pthread_mutex_lock(&r->lock);
-	(void)json_object_del(r->calls, call_id);
 	++r->endv[reason];
 	pthread_mutex_unlock(&r->lock);
 }

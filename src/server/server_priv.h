@@ -6,7 +6,6 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <jansson.h>
 #include <convod/asr.h>
 #include <convod/call.h>
 #include <convod/carrier.h>
@@ -25,7 +24,7 @@ struct worker;
 /* ------------------------------------------------------------ registry */
 
 /**
- * What must be known across workers: which calls are up, how they ended.
+ * What must be known across workers: how many calls are up, how they ended.
  * Touched at set-up and at the end of a call, never on the frame path.
  *
  * Thread: any; one lock.
@@ -38,12 +37,8 @@ CV_NODISCARD int registry_alloc(struct registry **rp, uint32_t calls_max);
 CV_NODISCARD int registry_enter(struct registry *r);
 void registry_leave(struct registry *r);
 
-/** A call sent `start`; EEXIST if its id is up already */
-CV_NODISCARD int registry_add(struct registry *r, const char *call_id,
-			      unsigned worker);
-/** It ended; counted by its reason */
-void registry_end(struct registry *r, const char *call_id,
-		  enum call_end reason);
+/** A call that had sent `start` ended; counted by its reason */
+void registry_end(struct registry *r, enum call_end reason);
 
 uint32_t registry_count(struct registry *r);
 
