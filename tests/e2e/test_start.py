@@ -2,9 +2,10 @@
 import re
 import resource
 import socket
+import subprocess
 import time
 
-from harness import SIGINT, SIGTERM, wait_for
+from harness import HERE, PYTHON, SIGINT, SIGTERM, wait_for
 
 ECHO = {"DIALOG_URL": "echo:"}
 
@@ -43,6 +44,13 @@ def test_help_and_version(t):
     assert status == 0 and re.search(r"\d+\.\d+\.\d+", output), output
     status, output = t.run("convod", "--no-such-option")
     assert status not in (0, -11, -6), (status, output)
+
+
+def test_manuals_have_the_program_s_settings(t):
+    script = HERE.parent.parent / "scripts" / "settings-docs"
+    done = subprocess.run([PYTHON, script, t.programs["convod"], "--check"],
+                          capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_env_files_are_read_environment_wins(t):
