@@ -330,15 +330,15 @@ int loop_post(struct loop *l, struct loop_post *p)
 
 	pthread_mutex_lock(&l->lock);
 	closed = l->closed;
-	if (!closed)
+	if (!closed) {
 		list_append(&l->postl, &p->le, p);
+		/* under the lock: once the handler has run, whoever waited
+		 * for it may close the loop */
+		(void)uv_async_send(&l->async);
+	}
 	pthread_mutex_unlock(&l->lock);
 
-	if (closed)
-		return ESHUTDOWN;
-
-	(void)uv_async_send(&l->async);
-	return 0;
+	return closed ? ESHUTDOWN : 0;
 }
 
 static void work_handler(uv_work_t *uv)
