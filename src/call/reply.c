@@ -201,6 +201,7 @@ void call_audio_failed(struct call *c, uint32_t utterance, int err,
 	log_warn(c->id, "reply audio failed", "utterance=%u err=\"%s\"",
 		 utterance, strerror(err));
 	fall_back(c, u);
+	call_check_end(c);
 }
 
 void call_started(struct call *c, uint32_t utterance, uint64_t now_ms)

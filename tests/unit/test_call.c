@@ -457,6 +457,24 @@ static void test_hang_up_without_words(void **state)
 	drop(f);
 }
 
+/* The goodbye's audio fails, and so does the apology that would stand in */
+static void test_hang_up_without_a_voice(void **state)
+{
+	struct fake *f = make(&param);
+
+	(void)state;
+	call_dialog_open(f->call, 0, f->now_ms);
+	final(f, "bye");
+	act(f, DIALOG_PLAY, NULL, "http://dm/bye.mp3");
+	act(f, DIALOG_HANGUP, NULL, NULL);
+	done(f, 0);
+	expect(f, "Tbye|P1:http://dm/bye.mp3|");
+	f->prompt_err = ENOBUFS;
+	call_audio_failed(f->call, 1, EREMOTEIO, f->now_ms);
+	expect(f, "A1|Hbot|");
+	drop(f);
+}
+
 static void test_too_long(void **state)
 {
 	struct call_param prm = param;
@@ -673,6 +691,7 @@ int main(void)
 		cmocka_unit_test(test_never_silent_while_waiting),
 		cmocka_unit_test(test_hang_up_after_the_goodbye_is_heard),
 		cmocka_unit_test(test_hang_up_without_words),
+		cmocka_unit_test(test_hang_up_without_a_voice),
 		cmocka_unit_test(test_too_long),
 		cmocka_unit_test(test_drain_cancels_and_says_so),
 		cmocka_unit_test(test_drain_without_memory_for_a_sentence),
