@@ -60,8 +60,7 @@ CV_BEGIN_DECLS
 /* Microseconds inside, seconds when printed */
 #define METRICS_LATENCIES(X) \
 	X(FRAME_TO_ASR, "frame_to_asr_seconds", "oldest frame of a block received to block written") \
-	X(TURN_TO_REQUEST, "turn_to_request_seconds", "turn decided to request written") \
-	X(DIALOG, "dialog_seconds", "request to reply of the dialog manager") \
+	X(DIALOG, "dialog_seconds", "turn given to the dialog manager to the end of its reply") \
 	X(AUDIO_FIRST, "audio_first_seconds", "audio requested to first sample") \
 	X(ANSWER, "answer_seconds", "end of the caller's speech to first audible frame of the answer") \
 	X(LOOP_TURN, "loop_turn_seconds", "work done in one turn of a loop")

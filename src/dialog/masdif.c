@@ -24,7 +24,6 @@
 #include <convod/http.h>
 #include <convod/log.h>
 #include <convod/mem.h>
-#include <convod/metrics.h>
 #include <convod/str.h>
 #include "masdif.h"
 
@@ -81,8 +80,6 @@ static void done(struct session *s, int err)
 	if (err)
 		log_warn(s->call_id, "turn failed", "err=\"%s\"",
 			 strerror(err));
-	else
-		metrics_latency(M_DIALOG, clk_now_us() - s->start_us);
 
 	s->ds.h.doneh(err, s->ds.arg);
 }

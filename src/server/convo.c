@@ -105,7 +105,6 @@ static void close_handler(int code, void *arg)
 	record_end(cv, CALL_END_CALLER);
 	stop_work(cv, CALL_END_CALLER);
 
-	metrics_gauge(M_SOCKETS_UP, -1);
 	atomic_fetch_sub(&cv->worker->calls, 1);
 	registry_leave(cv->worker->shared->registry);
 	log_debug(cv->call_id, "socket closed", "code=%d", code);
@@ -303,7 +302,8 @@ static void dialog_done_handler(int err, void *arg)
 {
 	struct convo *cv = arg;
 
-	metrics_latency(M_DIALOG, clk_now_us() - cv->turn_us);
+	if (!err)
+		metrics_latency(M_DIALOG, clk_now_us() - cv->turn_us);
 	call_done(cv->call, err, now_ms(cv));
 	convo_touch(cv);
 }
@@ -528,7 +528,6 @@ int convo_alloc(struct worker *w, struct ws *ws, const char *peer)
 	ws_accept(ws, &ws_handlers, cv);
 	list_append(&w->convol, &cv->le, cv);
 	atomic_fetch_add(&w->calls, 1);
-	metrics_gauge(M_SOCKETS_UP, 1);
 
 	return 0;
 }

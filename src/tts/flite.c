@@ -287,7 +287,6 @@ static int flite_speak(void **rp, struct tts *t, const char *text,
 	if (!r)
 		return ENOMEM;
 
-	metrics_inc(M_TTS_REQUESTS);
 	r->b = mem_ref(CONTAINER_OF(t, struct backend, tts));
 	r->clip = mem_ref(clip);
 	r->len = MIN(strlen(text), TEXT_MAX);
