@@ -84,8 +84,8 @@ static uint64_t now_ms(const struct asr_session *s)
 	return loop_now_ms(s->asr->loop);
 }
 
-/* The caller may be dropped by the handler: whoever goes on after this holds
- * a reference and looks at is_dropped() */
+/* The handler may drop the session: whoever goes on after this holds a
+ * reference, and looks whether it is the last one */
 static void set_state(struct asr_session *s, enum asr_state state,
 		      const char *why)
 {

@@ -14,6 +14,7 @@ static int check_signature(const struct conf *conf,
 			   const struct http_head *head)
 {
 	char base[URL_MAX_BYTES], buf[512], signature[128];
+	char url[URL_MAX_BYTES], masked[512];
 	const char *host;
 	bool has;
 
@@ -37,12 +38,12 @@ static int check_signature(const struct conf *conf,
 		return 101;
 
 	metrics_inc(M_SIGNATURES_REFUSED);
-	log_warn(
-		NULL, "signature refused",
-		"peer=%s expected=\"%s%s\" signature=%s hint=\"set PUBLIC_URL "
-		"to what the carrier sees\"",
-		head->peer, LOG_STR(base), LOG_STR(head->target),
-		has ? "wrong" : "missing");
+	(void)snprintf(url, sizeof(url), "%s%s", base, head->target);
+	log_warn(NULL, "signature refused",
+		 "peer=%s expected=\"%s\" signature=%s hint=\"set PUBLIC_URL "
+		 "to what the carrier sees\"",
+		 head->peer, LOG_STR(url_mask(masked, sizeof(masked), url)),
+		 has ? "wrong" : "missing");
 
 	return 403;
 }

@@ -24,10 +24,24 @@ static void done_handler(int err, const struct http_resp *resp, void *arg)
 	loop_stop(c->loop);
 }
 
+/* ADMIN_PORT has no TLS, whose certificate names no loopback */
+static void print_url(char *url, size_t size, const struct conf *conf)
+{
+	const char *host = conf->admin_host;
+
+	if (!*host || !strcmp(host, "0.0.0.0"))
+		host = "127.0.0.1";
+	else if (!strcmp(host, "::"))
+		host = "::1";
+
+	(void)snprintf(url, size,
+		       strchr(host, ':') ? "http://[%s]:%u/healthz"
+					 : "http://%s:%u/healthz",
+		       host, conf->admin_port);
+}
+
 int healthcheck(const struct conf *conf)
 {
-	/* ADMIN_PORT has no TLS, whose certificate names no loopback */
-	bool any = !strcmp(conf->admin_host, "0.0.0.0");
 	struct http_param prm = {.timeout_ms = HEALTHCHECK_MS,
 				 .body_max = 1024};
 	struct check c = {.err = ENOMEM};
@@ -36,8 +50,7 @@ int healthcheck(const struct conf *conf)
 	char url[300];
 	int err;
 
-	(void)snprintf(url, sizeof(url), "http://%s:%u/healthz",
-		       any ? "127.0.0.1" : conf->admin_host, conf->admin_port);
+	print_url(url, sizeof(url), conf);
 	prm.url = url;
 
 	err = loop_alloc(&c.loop);
