@@ -27,25 +27,22 @@ struct app {
 	bool draining;
 };
 
-static void print_help(void)
-{
-	puts("Usage: convod [OPTION]\n"
-	     "Answer phone calls: a carrier's websocket on /convo, a "
-	     "recogniser, a dialog\nmanager, a voice.\n\n"
-	     "  --check-config    say whether the settings are right, and "
-	     "exit\n"
-	     "  --healthcheck     ask a running convod whether it is well, "
-	     "and "
-	     "exit\n"
-	     "  --print-config    print the settings as a sample .env, and "
-	     "exit\n"
-	     "  --print-markdown  print the table of settings, and exit\n"
-	     "  --print-man       the same in roff\n"
-	     "  --version         print the version, and exit\n"
-	     "  --help            print this, and exit\n\n"
-	     "Settings come from .env, .env.local and the environment:\n");
-	conf_print_help(stdout);
-}
+/* clang-format off */
+static const char help[] =
+	"Usage: convod [OPTION]\n"
+	"Answer phone calls: a carrier's websocket on /convo, a recogniser, "
+	"a dialog\nmanager, a voice.\n\n"
+	"  --check-config    set everything up but listening, say what is "
+	"wrong, and exit\n"
+	"  --healthcheck     ask a running convod whether it is well, and "
+	"exit\n"
+	"  --print-config    print the settings as a sample .env, and exit\n"
+	"  --print-markdown  print the table of settings, and exit\n"
+	"  --print-man       the same in roff\n"
+	"  --version         print the version, and exit\n"
+	"  --help            print this, and exit\n\n"
+	"Settings come from .env, .env.local and the environment:\n";
+/* clang-format on */
 
 static void done_handler(void *arg)
 {
@@ -59,6 +56,12 @@ static void signal_handler(int signum, void *arg)
 	struct app *app = arg;
 
 	log_info(NULL, "signal", "signal=%d", signum);
+	if (signum == SIGHUP) {
+		/* settings are read once; unhandled it would end all calls */
+		log_warn(NULL, "nothing is reloaded",
+			 "hint=\"start another and send SIGTERM\"");
+		return;
+	}
 	if (app->draining) {
 		loop_stop(app->loop);
 		return;
@@ -68,33 +71,20 @@ static void signal_handler(int signum, void *arg)
 	server_drain(app->server, done_handler, app);
 }
 
-static enum log_level level_of(const char *name)
-{
-	static const char *const namev[] = {"debug", "info", "warn", "error"};
-
-	for (size_t i = 0; i < ARRAY_SIZE(namev); i++) {
-		if (!strcmp(namev[i], name))
-			return (enum log_level)i;
-	}
-
-	return LOG_LVL_INFO;
-}
-
 static int serve(struct conf *conf)
 {
+	static const int signumv[] = {SIGTERM, SIGINT, SIGHUP};
+	struct sig *sigv[ARRAY_SIZE(signumv)] = {NULL};
 	struct app app = {0};
-	struct sig *term = NULL, *intr = NULL;
 	char errbuf[CONF_ERR_MAX];
 	int err;
 
 	err = metrics_thread_init();
 	if (!err)
 		err = loop_alloc(&app.loop);
-	if (!err)
-		err = sig_alloc(&term, app.loop, SIGTERM, signal_handler,
+	for (size_t i = 0; i < ARRAY_SIZE(sigv) && !err; i++)
+		err = sig_alloc(&sigv[i], app.loop, signumv[i], signal_handler,
 				&app);
-	if (!err)
-		err = sig_alloc(&intr, app.loop, SIGINT, signal_handler, &app);
 	if (err) {
 		log_error(NULL, "cannot start", "err=\"%s\"", strerror(err));
 		goto out;
@@ -110,8 +100,8 @@ static int serve(struct conf *conf)
 
 out:
 	mem_deref(app.server);
-	mem_deref(term);
-	mem_deref(intr);
+	for (size_t i = 0; i < ARRAY_SIZE(sigv); i++)
+		mem_deref(sigv[i]);
 	mem_deref(app.loop);
 
 	return err;
@@ -119,7 +109,7 @@ out:
 
 static int start(struct conf *conf)
 {
-	int err = log_init(level_of(conf->log_level),
+	int err = log_init(log_level_of(conf->log_level),
 			   strcmp(conf->log_format, "json") ? LOG_TEXT
 							    : LOG_JSON);
 
@@ -128,6 +118,21 @@ static int start(struct conf *conf)
 		err = serve(conf);
 	}
 	log_close();
+
+	return err;
+}
+
+static int check(struct conf *conf)
+{
+	char errbuf[CONF_ERR_MAX];
+	int err;
+
+	log_set_level(LOG_LVL_ERROR);
+	err = server_check(conf, errbuf);
+	if (err)
+		fprintf(stderr, "convod: %s\n", errbuf);
+	else
+		puts("the settings are right");
 
 	return err;
 }
@@ -144,7 +149,7 @@ static int with_conf(int option)
 	}
 
 	if (option == 'c')
-		puts("the settings are right");
+		err = check(conf);
 	else if (option == 'H')
 		err = healthcheck(conf);
 	else
@@ -191,7 +196,8 @@ int main(int argc, char *argv[])
 		puts("convod " CONVOD_VERSION);
 		return EXIT_SUCCESS;
 	case 'h':
-		print_help();
+		fputs(help, stdout);
+		conf_print_help(stdout);
 		return EXIT_SUCCESS;
 	default:
 		return with_conf(option);

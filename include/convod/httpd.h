@@ -240,9 +240,12 @@ struct acceptor_param {
 
 /**
  * Listen. Fails when a port is taken or listening did not really succeed.
+ *
+ * @param failed Set to the port that it failed with, if with one; or NULL
  */
 CV_NODISCARD int acceptor_alloc(struct acceptor **ap, struct loop *l,
-				const struct acceptor_param *prm);
+				const struct acceptor_param *prm,
+				enum httpd_port *failed);
 
 uint16_t acceptor_port(const struct acceptor *a, enum httpd_port port);
 

@@ -37,6 +37,9 @@ int log_init(enum log_level min, enum log_format format);
 void log_close(void);
 
 void log_set_level(enum log_level min);
+
+/** Level of a name, "debug" to "error"; anything else is info */
+enum log_level log_level_of(const char *name);
 bool log_is_on(enum log_level level);
 
 /** May what was said on the line appear in the log? Off by default. */

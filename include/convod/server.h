@@ -34,8 +34,16 @@ CV_NODISCARD int server_alloc(struct server **sp, struct loop *l,
 			      struct conf *conf, char *errbuf);
 
 /**
+ * Set up everything but listening, and take it down again: what a wrong
+ * setting would make server_alloc() refuse is refused here
+ *
+ * @param errbuf CONF_ERR_MAX bytes; on error says what is wrong
+ */
+CV_NODISCARD int server_check(struct conf *conf, char *errbuf);
+
+/**
  * Not ready any more, accept nothing, let calls end for `drain_seconds`, then
- * say the closing sentence; donehandler when no call is left
+ * say the closing sentence; doneh when no call is left
  */
 void server_drain(struct server *s, void (*doneh)(void *arg), void *arg);
 

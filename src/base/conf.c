@@ -508,6 +508,12 @@ static int derive(struct conf *c, char *errbuf)
 			 "MASDIF_SERVER_URL is http:// or https://");
 		return EINVAL;
 	}
+	if (*c->public_url && !str_starts(c->public_url, "http") &&
+	    !str_starts(c->public_url, "ws")) {
+		str_copy(errbuf, CONF_ERR_MAX,
+			 "PUBLIC_URL is https:// or wss://");
+		return EINVAL;
+	}
 	if (!*c->tls_cert != !*c->tls_key) {
 		str_copy(errbuf, CONF_ERR_MAX,
 			 "TLS_CERT and TLS_KEY go together");

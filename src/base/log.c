@@ -33,6 +33,7 @@ static struct {
 	bool stop;
 } q = {.lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
 
+static const char *const levelv[] = {"debug", "info", "warn", "error"};
 static _Atomic int min_level = LOG_LVL_INFO;
 static _Atomic int log_fmt = LOG_TEXT;
 static atomic_bool transcripts;
@@ -125,6 +126,16 @@ void log_close(void)
 void log_set_level(enum log_level min)
 {
 	atomic_store(&min_level, min);
+}
+
+enum log_level log_level_of(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(levelv); i++) {
+		if (str_eq(levelv[i], name))
+			return (enum log_level)i;
+	}
+
+	return LOG_LVL_INFO;
 }
 
 bool log_is_on(enum log_level level)
@@ -293,7 +304,6 @@ static void enqueue(const struct out *o)
 void log_event(enum log_level level, const char *call, const char *event,
 	       const char *fmt, ...)
 {
-	static const char *const levelv[] = {"debug", "info", "warn", "error"};
 	char line[LOG_LINE_MAX], pairs[LOG_LINE_MAX - 256];
 	/* one byte is kept for the end of the line, one for JSON's brace */
 	struct out o = {.s = line, .size = sizeof(line) - 2};

@@ -557,8 +557,9 @@ static void destructor(void *arg)
 }
 
 int acceptor_alloc(struct acceptor **ap, struct loop *l,
-		   const struct acceptor_param *prm)
+		   const struct acceptor_param *prm, enum httpd_port *failed)
 {
+	enum httpd_port port = HTTPD_PUBLIC;
 	struct acceptor *a;
 	int err;
 
@@ -582,9 +583,13 @@ int acceptor_alloc(struct acceptor **ap, struct loop *l,
 	if (!err)
 		err = listener_alloc(a, HTTPD_PUBLIC, prm->host, prm->port,
 				     prm->tls);
-	if (!err && prm->admin)
+	if (!err && prm->admin) {
+		port = HTTPD_ADMIN;
 		err = listener_alloc(a, HTTPD_ADMIN, prm->admin_host,
 				     prm->admin_port, false);
+	}
+	if (err && failed)
+		*failed = port;
 
 	if (err)
 		mem_deref(a);

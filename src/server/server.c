@@ -29,6 +29,7 @@ struct server {
 	struct acceptor *acceptor;
 	struct worker **workerv;
 	unsigned workerc;
+	uint32_t calls_max;
 	struct tmr *tmr_handed;
 	struct tmr *tmr_drain;
 	uint64_t drain_until_ms;
@@ -130,7 +131,8 @@ static int setup_shared(struct server *s, struct conf *conf, char *errbuf)
 	int err;
 
 	s->shared.conf = mem_ref(conf);
-	err = registry_alloc(&s->shared.registry, calls_max(conf));
+	s->calls_max = calls_max(conf);
+	err = registry_alloc(&s->shared.registry, s->calls_max);
 	if (err)
 		return err;
 
@@ -139,7 +141,10 @@ static int setup_shared(struct server *s, struct conf *conf, char *errbuf)
 			    conf->audio_max_seconds * 1000);
 	if (err && *conf->apology_file)
 		(void)snprintf(errbuf, CONF_ERR_MAX, "APOLOGY_FILE: %s: %s",
-			       conf->apology_file, strerror(err));
+			       conf->apology_file,
+			       err == EBADMSG || err == ENODATA
+				       ? "is no audio"
+				       : strerror(err));
 
 	return err;
 }
@@ -162,6 +167,40 @@ static int setup_workers(struct server *s, unsigned n, char *errbuf)
 	return err;
 }
 
+/* Everything but listening */
+static int setup(struct server **sp, struct conf *conf, unsigned workers,
+		 char *errbuf)
+{
+	struct server *s = mem_zalloc(sizeof(*s), destructor);
+	int err = s ? 0 : ENOMEM;
+
+	errbuf[0] = '\0';
+	if (!err)
+		err = setup_shared(s, conf, errbuf);
+	if (!err)
+		err = setup_workers(s, workers, errbuf);
+
+	if (err) {
+		if (!*errbuf)
+			str_copy(errbuf, CONF_ERR_MAX, strerror(err));
+		mem_deref(s);
+	} else {
+		*sp = s;
+	}
+
+	return err;
+}
+
+int server_check(struct conf *conf, char *errbuf)
+{
+	struct server *s = NULL;
+	int err = setup(&s, conf, 1, errbuf);
+
+	mem_deref(s);
+
+	return err;
+}
+
 static int setup_acceptor(struct server *s, char *errbuf)
 {
 	const struct conf *conf = s->shared.conf;
@@ -175,14 +214,16 @@ static int setup_acceptor(struct server *s, char *errbuf)
 		.pickh = pick_handler,
 		.arg = s,
 	};
-	int err = acceptor_alloc(&s->acceptor, s->loop, &prm);
+	enum httpd_port failed = HTTPD_PUBLIC;
+	int err = acceptor_alloc(&s->acceptor, s->loop, &prm, &failed);
+	bool admin = failed == HTTPD_ADMIN;
 
 	if (err)
-		(void)snprintf(errbuf, CONF_ERR_MAX,
-			       "cannot listen on PORT %s:%u and ADMIN_PORT "
-			       "%s:%u: %s",
-			       conf->host, conf->port, conf->admin_host,
-			       conf->admin_port, strerror(err));
+		(void)snprintf(
+			errbuf, CONF_ERR_MAX, "cannot listen on %s %s:%u: %s",
+			admin ? "ADMIN_PORT" : "PORT",
+			admin ? conf->admin_host : conf->host,
+			admin ? conf->admin_port : conf->port, strerror(err));
 
 	return err;
 }
@@ -194,9 +235,10 @@ static void log_listening(const struct server *s)
 
 	log_info(NULL, "listening",
 		 "host=%s port=%u admin_port=%u tls=%s workers=%u "
+		 "calls_max=%u "
 		 "asr=\"%s\" dialog=\"%s\" language=%s version=%s",
 		 conf->host, server_port(s), server_admin_port(s),
-		 *conf->tls_cert ? "yes" : "no", s->workerc,
+		 *conf->tls_cert ? "yes" : "no", s->workerc, s->calls_max,
 		 url_mask(asr, sizeof(asr), conf->asr_url),
 		 url_mask(dialog, sizeof(dialog), conf->dialog_url),
 		 conf->language, CONVOD_VERSION);
@@ -209,21 +251,18 @@ static void log_listening(const struct server *s)
 int server_alloc(struct server **sp, struct loop *l, struct conf *conf,
 		 char *errbuf)
 {
-	struct server *s = mem_zalloc(sizeof(*s), destructor);
-	int err;
+	struct server *s = NULL;
+	int err = setup(&s, conf, worker_count(conf), errbuf);
 
-	str_copy(errbuf, CONF_ERR_MAX, "out of memory");
-	if (!s)
-		return ENOMEM;
+	if (err)
+		return err;
 
 	s->loop = l;
-	err = setup_shared(s, conf, errbuf);
-	if (!err)
-		err = setup_workers(s, worker_count(conf), errbuf);
-	if (!err)
-		err = tmr_alloc(&s->tmr_handed, l, handed_handler, s);
-	if (err)
+	err = tmr_alloc(&s->tmr_handed, l, handed_handler, s);
+	if (err) {
+		str_copy(errbuf, CONF_ERR_MAX, strerror(err));
 		goto out;
+	}
 
 	/* ready before the first connection can come */
 	atomic_store(&s->shared.ready, true);

@@ -182,9 +182,10 @@ static int backend_error(int err, char *errbuf, const char *name,
 			       name, url_mask(masked, sizeof(masked), url),
 			       schemes);
 	else if (err)
-		(void)snprintf(errbuf, CONF_ERR_MAX, "%s: %.300s: %s", name,
-			       url_mask(masked, sizeof(masked), url),
-			       strerror(err));
+		(void)snprintf(
+			errbuf, CONF_ERR_MAX, "%s: %.300s: %s (see --help)",
+			name, url_mask(masked, sizeof(masked), url),
+			err == EINVAL ? "cannot be used" : strerror(err));
 
 	return err;
 }
@@ -207,17 +208,24 @@ static int setup_backends(struct worker *w, char *errbuf)
 		.voice = conf->tts_voice,
 		.language = conf->language,
 	};
+	bool masdif = *conf->masdif_url && str_starts(dp.url, "masdif+") &&
+		      str_eq(strchr(dp.url, '+') + 1, conf->masdif_url);
 	int err;
 
 	err = backend_error(asr_alloc(&w->asr, &ap, &w->net), errbuf,
-			    "ASR_SERVER_URL", ap.url, asr_schemes());
+			    ap.ca_file ? "ASR_SERVER_URL or ASR_CA_FILE"
+				       : "ASR_SERVER_URL",
+			    ap.url, asr_schemes());
 	if (!err)
-		err = backend_error(dialog_alloc(&w->dialog, &dp, &w->net),
-				    errbuf, "DIALOG_URL", dp.url,
-				    dialog_schemes());
+		err = backend_error(
+			dialog_alloc(&w->dialog, &dp, &w->net), errbuf,
+			masdif ? "MASDIF_SERVER_URL" : "DIALOG_URL", dp.url,
+			dialog_schemes());
 	if (!err && *tp.url)
 		err = backend_error(tts_alloc(&w->tts, &tp, &w->net), errbuf,
-				    "TTS_URL", tp.url, tts_schemes());
+				    *tp.voice ? "TTS_URL or TTS_VOICE"
+					      : "TTS_URL",
+				    tp.url, tts_schemes());
 
 	return err;
 }

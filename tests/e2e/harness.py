@@ -285,4 +285,4 @@ def fixture_json(name):
     return [json.loads(line) for line in fixture(name) if line]
 
 
-SIGTERM, SIGINT = signal.SIGTERM, signal.SIGINT
+SIGHUP, SIGTERM, SIGINT = signal.SIGHUP, signal.SIGTERM, signal.SIGINT

@@ -5,7 +5,7 @@ import socket
 import subprocess
 import time
 
-from harness import HERE, PYTHON, SIGINT, SIGTERM, wait_for
+from harness import HERE, PYTHON, SIGHUP, SIGINT, SIGTERM, wait_for
 
 ECHO = {"DIALOG_URL": "echo:"}
 
@@ -15,6 +15,9 @@ def test_wrong_settings_refuse_to_start(t):
                         ("DRAIN_SECONDS", "-1"), ("LOG_LEVEL", "loud"),
                         ("ASR_SERVER_URL", "carrier-pigeon://x"),
                         ("MASDIF_SERVER_URL", "not a url"),
+                        ("MASDIF_SERVER_URL", "https://"),
+                        ("PUBLIC_URL", "ftp://x"), ("LANGUAGE", "en US"),
+                        ("TTS_VOICE", "nobody"),
                         ("DIALOG_URL", "gopher://x"),
                         ("TTS_URL", "shout:")):
         status, output = t.run("convod", **{name: value})
@@ -33,8 +36,19 @@ def test_wrong_env_file_names_file_and_line(t):
 def test_check_config_does_not_start(t):
     status, output = t.run("convod", "--check-config", PORT=0)
     assert status == 0, output
-    status, output = t.run("convod", "--check-config", PORT="x")
-    assert status == 1 and "PORT" in output, output
+    (t.cwd / "nonsense").write_text("<html></html>")
+    # all that would keep it from starting, not only what can't be parsed
+    for name, value in (("PORT", "x"), ("ASR_SERVER_URL", "pigeon://x"),
+                        ("DIALOG_URL", "gopher:"), ("TTS_URL", "shout:"),
+                        ("APOLOGY_FILE", "nowhere"),
+                        ("APOLOGY_FILE", "nonsense"),
+                        ("ASR_CA_FILE", "nowhere")):
+        settings = {"ASR_SERVER_URL": "grpcs://127.0.0.1:1", name: value}
+        status, output = t.run("convod", "--check-config", **settings)
+        assert status == 1 and name in output, (name, value, output)
+    status, output = t.run("convod", "--check-config", TLS_CERT="nonsense",
+                           TLS_KEY="nonsense")
+    assert status == 1 and "TLS_CERT" in output, output
 
 
 def test_help_and_version(t):
@@ -81,7 +95,7 @@ def test_a_taken_port_is_an_error(t):
             status, output = t.run("convod", **{name: port, other: 0},
                                    **ECHO)
             assert status == 1, (name, status, output)
-            assert str(port) in output, output
+            assert re.search(rf"on {name} \S+:{port}\b", output), output
 
 
 def test_health_ready_metrics(t):
@@ -131,6 +145,32 @@ def test_signals_end_an_idle_daemon_at_once(t):
         daemon.signal(number)
         assert daemon.wait() == 0
         assert time.monotonic() - begun < 10
+
+
+def test_sighup_ends_no_call(t):
+    daemon = t.daemon(**ECHO)
+    caller = t.caller(daemon).start()
+    daemon.wait_metric("calls_total")
+    daemon.signal(SIGHUP)
+    daemon.wait_line("nothing is reloaded")
+    assert daemon.metric("calls") == 1
+    assert caller.hang_up() in (None, 1000)
+    daemon.wait_idle()
+
+
+def test_gauges_count_once(t):
+    daemon = t.daemon()
+    callers = [t.caller(daemon).start() for _ in range(3)]
+    daemon.wait_metric("calls", 3)
+    assert daemon.metric("sockets") == 3
+    for caller in callers:
+        wait_for(lambda: caller.marks, "a greeting")
+    # each has had one turn and one text
+    assert daemon.metric("dialog_seconds_count") == 3
+    assert daemon.metric("tts_requests_total") == 3
+    for caller in callers:
+        caller.hang_up()
+    daemon.wait_idle()
 
 
 def test_sigterm_drains(t):

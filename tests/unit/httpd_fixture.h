@@ -196,7 +196,7 @@ static inline struct fixture *setup_with(const char *cert, const char *key,
 	assert_int_equal(loop_alloc(&f->loop), 0);
 	assert_int_equal(tmr_alloc(&f->tmr, f->loop, tmr_handler, f), 0);
 	assert_int_equal(httpd_alloc(&f->httpd, f->loop, &hp), 0);
-	assert_int_equal(acceptor_alloc(&f->acceptor, f->loop, &ap), 0);
+	assert_int_equal(acceptor_alloc(&f->acceptor, f->loop, &ap, NULL), 0);
 	tmr_start(f->tmr, 0);
 
 	return f;

@@ -303,17 +303,25 @@ static void test_port_taken(void **state)
 	struct acceptor_param ap = {
 		.host = "127.0.0.1",
 		.port = acceptor_port(f->acceptor, HTTPD_PUBLIC),
+		.admin = true,
+		.admin_host = "no such host",
 		.pickh = pick_handler};
+	enum httpd_port failed = HTTPD_ADMIN;
 	struct acceptor *a = NULL;
 
 	(void)state;
-	assert_int_equal(acceptor_alloc(&a, f->loop, &ap), EADDRINUSE);
+	assert_int_equal(acceptor_alloc(&a, f->loop, &ap, &failed),
+			 EADDRINUSE);
 	assert_null(a);
-	ap.host = "no such host";
+	assert_int_equal(failed, HTTPD_PUBLIC);
 	ap.port = 0;
-	assert_int_equal(acceptor_alloc(&a, f->loop, &ap), EADDRNOTAVAIL);
+	assert_int_equal(acceptor_alloc(&a, f->loop, &ap, &failed),
+			 EADDRNOTAVAIL);
+	assert_int_equal(failed, HTTPD_ADMIN);
 	ap.host = "192.0.2.1"; /* not of this machine */
-	assert_int_equal(acceptor_alloc(&a, f->loop, &ap), EADDRNOTAVAIL);
+	assert_int_equal(acceptor_alloc(&a, f->loop, &ap, &failed),
+			 EADDRNOTAVAIL);
+	assert_int_equal(failed, HTTPD_PUBLIC);
 	teardown(f);
 }
 

@@ -336,7 +336,7 @@ static void test_two_workers(void **state)
 	}
 	assert_int_equal(loop_alloc(&f.loop), 0);
 	assert_int_equal(tmr_alloc(&f.tmr, f.loop, tmr_handler, &f), 0);
-	assert_int_equal(acceptor_alloc(&f.acceptor, f.loop, &ap), 0);
+	assert_int_equal(acceptor_alloc(&f.acceptor, f.loop, &ap, NULL), 0);
 	tmr_start(f.tmr, 0);
 
 	for (int i = 0; i < CLIENTS; i++)

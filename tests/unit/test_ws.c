@@ -481,7 +481,7 @@ static int setup_body(void *arg)
 	if (!err)
 		err = httpd_alloc(&h, l, &hp);
 	if (!err)
-		err = acceptor_alloc(&a, l, &ap);
+		err = acceptor_alloc(&a, l, &ap, NULL);
 	mem_deref(a);
 	httpd_close(h);
 	mem_deref(h);
