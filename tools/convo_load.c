@@ -23,7 +23,6 @@
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
-#include <jansson.h>
 #include <convod/audio.h>
 #include <convod/clk.h>
 #include <convod/hist.h>
@@ -31,21 +30,23 @@
 #include <convod/record.h>
 #include <convod/str.h>
 #include <convod/wsclient.h>
+#include "load_report.h"
 #include "load_ws.h"
-#include "proc_cpu.h"
 
 enum {
 	SLOTS = FRAME_MS,
 	SLOT_US = 1000,
 	FRAME_US = FRAME_MS * 1000,
-	LATE_US = 5000, /* a frame sent later than that is late */
-	MARKS_MAX = 32, /* of a call, waiting; more are not answered */
+	LATE_US = 5000,  /* a frame sent later than that is late */
+	HEAD_MAX = 8192, /* bytes of the answer to the upgrade */
+	MARKS_MAX = 32,  /* of a call, waiting; more are not answered */
 	NAME_MAX_BYTES = 128,
 	SEND_MAX = 1024, /* bytes of a message of ours with its head */
 	RX_MAX = LOAD_FRAME_MAX + LOAD_FRAME_HEAD_MAX,
 	SETTLE_US = 1000000, /* after the last call is up */
 	END_US = 2000000,    /* for the daemon to close */
 	EVENTS = 256,
+	QUIET = 300, /* of 32768: no speech */
 	CALLS_MAX = 60000,
 };
 
@@ -80,6 +81,7 @@ struct call {
 struct counters {
 	uint64_t sent, late, lost; /* frames */
 	uint64_t media_ms, marks, clears;
+	uint64_t marks_lost;       /* too long, or too many: not answered */
 	uint64_t refused, dropped; /* calls */
 };
 
@@ -104,7 +106,7 @@ struct load {
 	uint64_t now_us, next_slot_us, begin_us;
 	uint64_t slot;
 	struct counters n;
-	struct hist answer;
+	struct hist answer, lateness;
 
 	/* the steady window */
 	uint64_t window_us, window_end_us;
@@ -325,16 +327,20 @@ static void queue_mark(struct load *l, struct call *c, const char *name,
 {
 	struct mark *m;
 
-	if (n > NAME_MAX_BYTES || c->markc == MARKS_MAX)
+	if (n > NAME_MAX_BYTES || c->markc == MARKS_MAX) {
+		++l->n.marks_lost;
 		return;
+	}
 	if (!c->markc && c->play_end_us <= l->now_us) {
 		send_mark(l, c, name, n);
 		return;
 	}
 	if (!c->markv)
 		c->markv = mem_raw_calloc(MARKS_MAX, sizeof(*c->markv));
-	if (!c->markv)
+	if (!c->markv) {
+		++l->n.marks_lost;
 		return;
+	}
 
 	m = &c->markv[(c->mark_first + c->markc++) % MARKS_MAX];
 	m->due_us = c->play_end_us;
@@ -350,6 +356,7 @@ static void send_frame(struct load *l, struct call *c, uint64_t due_us)
 		return;
 
 	l->n.late += l->now_us - due_us > LATE_US;
+	hist_add(&l->lateness, l->now_us - due_us);
 	send_media(l, c);
 	if (++c->pos == l->speechc)
 		/* an answer that is still being played would look instant */
@@ -402,11 +409,28 @@ static void control(struct load *l, struct call *c, const struct load_frame *f)
 	}
 }
 
+/* What is left of a buffer waits for what comes next */
+static int keep_rest(struct call *c, const uint8_t *p, size_t n)
+{
+	uint8_t *rest = NULL;
+
+	if (n) {
+		rest = mem_raw_malloc(n);
+		if (!rest)
+			return ENOMEM;
+		memcpy(rest, p, n);
+	}
+	mem_raw_free(c->rxv);
+	c->rxv = rest;
+	c->rxc = n;
+
+	return 0;
+}
+
 /* Whole frames of a buffer; what is left over is kept */
 static void frames(struct load *l, struct call *c, const uint8_t *p, size_t n)
 {
 	struct load_frame f;
-	uint8_t *rest = NULL;
 	int err = 0;
 
 	while (c->state != GONE && !(err = load_frame_parse(&f, p, n))) {
@@ -417,18 +441,7 @@ static void frames(struct load *l, struct call *c, const uint8_t *p, size_t n)
 		p += f.size;
 		n -= f.size;
 	}
-	if (c->state == GONE)
-		return;
-
-	if (n) {
-		rest = mem_raw_malloc(n);
-		if (rest)
-			memcpy(rest, p, n);
-	}
-	mem_raw_free(c->rxv);
-	c->rxv = rest;
-	c->rxc = n;
-	if (err != EAGAIN || (n && !rest))
+	if (c->state != GONE && (err != EAGAIN || keep_rest(c, p, n)))
 		drop(l, c);
 }
 
@@ -437,20 +450,20 @@ static void head(struct load *l, struct call *c, const uint8_t *p, size_t n)
 	static const char ok[] = "HTTP/1.1 101 ";
 	const uint8_t *end = memmem(p, n, "\r\n\r\n", 4);
 
-	if (n >= sizeof(ok) - 1 && memcmp(p, ok, sizeof(ok) - 1)) {
+	if (memcmp(p, ok, MIN(n, sizeof(ok) - 1)) ||
+	    (!end && (n > HEAD_MAX || keep_rest(c, p, n)))) {
 		drop(l, c);
 		return;
 	}
 	if (!end)
-		return; /* on loopback a head comes whole; see receive() */
+		return;
 
 	c->state = UP;
 	c->up_us = l->now_us;
 	++l->up;
 	send_start(l, c);
-	n -= (size_t)(end + 4 - p);
-	if (n && c->state == UP)
-		frames(l, c, end + 4, n);
+	if (c->state == UP)
+		frames(l, c, end + 4, n - (size_t)(end + 4 - p));
 }
 
 static void receive(struct load *l, struct call *c)
@@ -469,7 +482,7 @@ static void receive(struct load *l, struct call *c)
 		return;
 	}
 	if (c->state == UPGRADING)
-		head(l, c, buf, (size_t)n);
+		head(l, c, buf, have + (size_t)n);
 	else
 		frames(l, c, buf, have + (size_t)n);
 }
@@ -530,6 +543,7 @@ static void begin_window(struct load *l)
 	l->window_us = l->now_us;
 	l->at_window = l->n;
 	memset(&l->answer, 0, sizeof(l->answer));
+	memset(&l->lateness, 0, sizeof(l->lateness));
 	if (l->pid)
 		proc_cpu_read(&l->daemon_from, l->pid);
 	proc_cpu_read(&l->own_from, getpid());
@@ -645,90 +659,29 @@ static int serve(struct load *l)
 
 /* -------------------------------------------------------------- summary */
 
-struct result {
-	double seconds, frames;
-	double late, lost;
-	struct proc_cpu daemon, own; /* of the window */
-	double rss_call;
-	uint32_t held;
-};
-
-static void measure(const struct load *l, struct result *r)
+static void measure(const struct load *l, struct load_report *r)
 {
-	r->seconds = (double)(l->window_end_us - l->window_us) / 1e6;
-	r->frames = (double)(l->n.sent - l->at_window.sent);
-	r->late = (double)(l->n.late - l->at_window.late);
-	r->lost = (double)(l->n.lost - l->at_window.lost);
-	r->daemon = proc_cpu_since(&l->daemon_from, &l->daemon_to);
-	r->own = proc_cpu_since(&l->own_from, &l->own_to);
-	r->held = l->calls - (uint32_t)(l->n.refused + l->n.dropped);
-	r->rss_call = r->held && l->daemon_to.rss > l->idle.rss
-			      ? (double)(l->daemon_to.rss - l->idle.rss) /
-					r->held
-			      : 0;
-}
-
-static double per_frame(uint64_t us, const struct result *r)
-{
-	return r->frames > 0 ? (double)us / r->frames : 0;
-}
-
-static void print_json(const struct load *l, const struct result *r)
-{
-	const struct hist *h = &l->answer;
-	json_t *obj = json_pack(
-		"{s:i, s:i, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I,"
-		" s:I, s:I, s:f, s:f, s:I, s:I, s:f, s:f, s:f}",
-		"calls", (int)l->calls, "held", (int)r->held, "refused",
-		(json_int_t)l->n.refused, "dropped", (json_int_t)l->n.dropped,
-		"seconds", r->seconds, "frames", r->frames, "late", r->late,
-		"lost", r->lost, "answers", (json_int_t)h->count,
-		"answer_p50_us", (json_int_t)hist_quantile(h, 0.5),
-		"answer_p99_us", (json_int_t)hist_quantile(h, 0.99),
-		"answer_max_us", (json_int_t)h->max, "marks",
-		(json_int_t)l->n.marks, "clears", (json_int_t)l->n.clears,
-		"daemon_user_us_per_frame", per_frame(r->daemon.user_us, r),
-		"daemon_system_us_per_frame",
-		per_frame(r->daemon.system_us, r), "daemon_rss_idle",
-		(json_int_t)l->idle.rss, "daemon_rss",
-		(json_int_t)r->daemon.rss, "daemon_rss_per_call", r->rss_call,
-		"own_user_us_per_frame", per_frame(r->own.user_us, r),
-		"own_system_us_per_frame", per_frame(r->own.system_us, r));
-
-	if (obj)
-		(void)json_dumpf(obj, stdout, JSON_COMPACT);
-	putchar('\n');
-	json_decref(obj);
-}
-
-static void print_text(const struct load *l, const struct result *r)
-{
-	const struct hist *h = &l->answer;
-	uint64_t p50 = hist_quantile(h, 0.5), p99 = hist_quantile(h, 0.99);
-
-	printf("calls held      %u of %u (refused %" PRIu64
-	       ", dropped %" PRIu64 ")\n",
-	       r->held, l->calls, l->n.refused, l->n.dropped);
-	printf("frames sent     %.0f in %.1f s, late %.0f, lost %.0f\n",
-	       r->frames, r->seconds, r->late, r->lost);
-	printf("bot's audio     %.1f s, marks %" PRIu64 ", clears %" PRIu64
-	       "\n",
-	       (double)l->n.media_ms / 1000, l->n.marks, l->n.clears);
-	if (h->count)
-		printf("answers         %" PRIu64
-		       ", p50 %.1f ms, p99 %.1f ms, max %.1f ms\n",
-		       (uint64_t)h->count, (double)p50 / 1000,
-		       (double)p99 / 1000, (double)h->max / 1000);
-	if (l->pid)
-		printf("daemon          %.2f us a frame (user %.2f, system "
-		       "%.2f), RSS %.1f MB, %.1f kB a call\n",
-		       per_frame(r->daemon.user_us + r->daemon.system_us, r),
-		       per_frame(r->daemon.user_us, r),
-		       per_frame(r->daemon.system_us, r),
-		       (double)r->daemon.rss / 1e6, r->rss_call / 1000);
-	printf("convo-load      %.2f us a frame (user %.2f, system %.2f)\n",
-	       per_frame(r->own.user_us + r->own.system_us, r),
-	       per_frame(r->own.user_us, r), per_frame(r->own.system_us, r));
+	*r = (struct load_report){
+		.calls = l->calls,
+		.held = l->calls - (uint32_t)(l->n.refused + l->n.dropped),
+		.refused = l->n.refused,
+		.dropped = l->n.dropped,
+		.seconds = (double)(l->window_end_us - l->window_us) / 1e6,
+		.frames_all = l->n.sent,
+		.frames = l->n.sent - l->at_window.sent,
+		.late = l->n.late - l->at_window.late,
+		.lost = l->n.lost,
+		.media_ms = l->n.media_ms,
+		.marks = l->n.marks,
+		.marks_lost = l->n.marks_lost,
+		.clears = l->n.clears,
+		.answer = &l->answer,
+		.lateness = &l->lateness,
+		.pid = l->pid,
+		.daemon = proc_cpu_since(&l->daemon_from, &l->daemon_to),
+		.own = proc_cpu_since(&l->own_from, &l->own_to),
+		.rss_idle = l->idle.rss,
+	};
 }
 
 /* --------------------------------------------------------------- set-up */
@@ -744,6 +697,10 @@ static int make_pattern(struct load *l)
 		err = record_read(&pcmv, &n, l->say);
 		if (err)
 			return err;
+		/* an answer is awaited from where speech ends, and not from
+		 * where the file does */
+		while (n > 1 && abs(pcmv[n - 1]) < QUIET)
+			--n;
 	}
 	l->speechc = MAX((n + FRAME_SAMPLES - 1) / FRAME_SAMPLES, (size_t)1);
 	l->payloadc = l->speechc + l->silence_ms / FRAME_MS;
@@ -838,7 +795,7 @@ static void raise_limit(void)
 
 static int run(struct load *l)
 {
-	struct result r;
+	struct load_report r;
 	int err = resolve(l);
 
 	if (!err)
@@ -861,9 +818,9 @@ static int run(struct load *l)
 
 	measure(l, &r);
 	if (l->json)
-		print_json(l, &r);
+		load_report_json(&r);
 	else
-		print_text(l, &r);
+		load_report_text(&r);
 
 	return r.held < l->calls ? 2 : l->n.lost ? 3 : 0;
 }
