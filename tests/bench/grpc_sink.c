@@ -18,9 +18,10 @@
  *
  * Prints JSON, one object a line: {"event": "listening", "port": …} first;
  * {"event": "counts", "connections": …, "streams": …, "streams_total": …,
- * "messages": …, "bytes": …, "results": …, "cpu_ms": …} as asked, and at the
- * end, which is SIGTERM, SIGINT or the end of standard input. Times are
- * counted from each stream's first message, rounded up to 20 ms.
+ * "messages": …, "bytes": …, "audio_bytes": …, "results": …, "cpu_ms": …} as
+ * asked, and at the end, which is SIGTERM, SIGINT or the end of standard
+ * input. Times are counted from each stream's first message, rounded up to
+ * 20 ms.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -69,6 +70,7 @@ struct stream {
 	uint8_t head[HEAD]; /* of the message that comes in */
 	size_t headc;
 	size_t left;                   /* bytes of it still to come */
+	bool counted;                  /* its audio is */
 	uint64_t interim_ms, final_ms; /* next ones */
 	bool interim_due, final_due, ended, deferred;
 };
@@ -85,7 +87,7 @@ static struct {
 	uint16_t port;
 	const char *text;
 	struct result interim, final;
-	uint64_t now, streams_total, messages, bytes, results;
+	uint64_t now, streams_total, messages, bytes, audio, results;
 	uint8_t in[IN_SIZE];
 } sink = {.text = "one two three"};
 
@@ -138,11 +140,12 @@ static void report(void)
 	     (ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1000;
 	printf("{\"event\": \"counts\", \"connections\": %zu, "
 	       "\"streams\": %zu, \"streams_total\": %llu, "
-	       "\"messages\": %llu, \"bytes\": %llu, \"results\": %llu, "
+	       "\"messages\": %llu, \"bytes\": %llu, "
+	       "\"audio_bytes\": %llu, \"results\": %llu, "
 	       "\"cpu_ms\": %ld}\n",
 	       conns, streams, (unsigned long long)sink.streams_total,
 	       (unsigned long long)sink.messages,
-	       (unsigned long long)sink.bytes,
+	       (unsigned long long)sink.bytes, (unsigned long long)sink.audio,
 	       (unsigned long long)sink.results, ms);
 	fflush(stdout);
 }
@@ -156,7 +159,21 @@ static void stream_destructor(void *arg)
 	list_unlink(&s->le);
 }
 
-/* Count whole messages; what is in them does not matter */
+/* Bytes of audio_content in a message of n bytes that begins with this tag:
+ * what is neither the tag nor the length */
+static size_t audio_of(uint8_t tag, size_t n)
+{
+	size_t head = 2;
+
+	if (tag != 0x12 || n < head)
+		return 0;
+	while (head < 6 && n > head && (n - head) >> 7 * (head - 1))
+		++head;
+
+	return n - head;
+}
+
+/* Count whole messages, and the audio in them */
 static void count_messages(struct stream *s, const uint8_t *p, size_t n)
 {
 	sink.bytes += n;
@@ -171,6 +188,11 @@ static void count_messages(struct stream *s, const uint8_t *p, size_t n)
 			s->left = (size_t)s->head[1] << 24 |
 				  (size_t)s->head[2] << 16 |
 				  (size_t)s->head[3] << 8 | s->head[4];
+			s->counted = false;
+		}
+		if (n && s->left && !s->counted) {
+			sink.audio += audio_of(*p, s->left);
+			s->counted = true;
 		}
 		take = n < s->left ? n : s->left;
 		p += take;
