@@ -25,6 +25,13 @@ enum {
 	 * 2 s: nobody speaks that long without a breath */
 	FLOOR_PARTS = 4,
 	FLOOR_FRAMES = 25,
+
+	/* A frame that never leaves this is silence, whatever it is made of:
+	 * its level, at most -60 dBFS, lies below FLOOR_MIN_DB and all that
+	 * counts above it. It costs a tenth of a frame that is looked at. */
+	SILENCE_PEAK = 32,
+
+	STEP = 4, /* samples filtered at once */
 };
 
 #define OVER_FLOOR_DB 6.0f
@@ -40,6 +47,14 @@ enum {
 #define HP_B  0.8948586f
 #define HP_A1 (-1.7786318f)
 #define HP_A2 0.8008026f
+
+/* Response of the recursive half, 1 / (1 + a1 z^-1 + a2 z^-2), to an impulse.
+ * With it STEP outputs hang on the two before them only and not on each
+ * other, which is what a processor must wait for. */
+#define HP_H1 (-HP_A1)
+#define HP_H2 (-HP_A1 * HP_H1 - HP_A2)
+#define HP_H3 (-HP_A1 * HP_H2 - HP_A2 * HP_H1)
+#define HP_H4 (-HP_A1 * HP_H3 - HP_A2 * HP_H2)
 
 struct highpass {
 	float x1, x2, y1, y2;
@@ -62,30 +77,72 @@ struct vad {
 
 /* ------------------------------------------------------------- high-pass */
 
+typedef float step_v __attribute__((vector_size(STEP * sizeof(float))));
+
+/* w is what the other half makes of the input */
+static inline step_v recurse(step_v w, float y1, float y2)
+{
+	static const step_v y1v = {HP_H1, HP_H2, HP_H3, HP_H4};
+	static const step_v y2v = {-HP_A2, -HP_A2 * HP_H1, -HP_A2 * HP_H2,
+				   -HP_A2 * HP_H3};
+	static const step_v w0v = {1, HP_H1, HP_H2, HP_H3};
+	static const step_v w1v = {0, 1, HP_H1, HP_H2};
+	static const step_v w2v = {0, 0, 1, HP_H1};
+	static const step_v w3v = {0, 0, 0, 1};
+
+	return (w[0] * w0v + w[1] * w1v + w[2] * w2v + w[3] * w3v) +
+	       (y1 * y1v + y2 * y2v);
+}
+
 static void highpass(struct highpass *hp, int16_t *outv, const int16_t *inv)
 {
-	struct highpass s = *hp;
+	float xv[2 + FRAME_SAMPLES], yv[FRAME_SAMPLES];
+	step_v w, y = {0, 0, hp->y2, hp->y1};
 
-	for (size_t i = 0; i < FRAME_SAMPLES; i++) {
-		float x = inv[i];
-		float y = HP_B * (x - 2 * s.x1 + s.x2) - HP_A1 * s.y1 -
-			  HP_A2 * s.y2;
+	xv[0] = hp->x2;
+	xv[1] = hp->x1;
+	for (size_t i = 0; i < FRAME_SAMPLES; i++)
+		xv[2 + i] = inv[i];
+	hp->x1 = xv[FRAME_SAMPLES + 1];
+	hp->x2 = xv[FRAME_SAMPLES];
 
-		s.x2 = s.x1;
-		s.x1 = x;
-		s.y2 = s.y1;
-		s.y1 = y;
-		outv[i] = (int16_t)(y > INT16_MAX   ? INT16_MAX
-				    : y < INT16_MIN ? INT16_MIN
-						    : y);
+	/* in place: what the loop reads lies before what it writes */
+	for (size_t i = 0; i < FRAME_SAMPLES; i++)
+		xv[i] = HP_B * (xv[i] - 2 * xv[i + 1] + xv[i + 2]);
+
+	for (size_t i = 0; i < FRAME_SAMPLES; i += STEP) {
+		memcpy(&w, xv + i, sizeof(w));
+		y = recurse(w, y[3], y[2]);
+		memcpy(yv + i, &y, sizeof(y));
 	}
 
-	/* In silence the tail would fade into denormal numbers, which cost
-	 * ten times as much as others. From here it takes more than a frame
-	 * to get there. */
-	if (fabsf(s.y1) < 1e-6f && fabsf(s.y2) < 1e-6f)
-		s.y1 = s.y2 = 0;
-	*hp = s;
+	/* Behind a constant the tail would fade into denormal numbers, which
+	 * cost ten times as much as others. From here it takes more than a
+	 * frame to get there. */
+	if (fabsf(y[3]) < 1e-6f && fabsf(y[2]) < 1e-6f)
+		y[3] = y[2] = 0;
+	hp->y1 = y[3];
+	hp->y2 = y[2];
+
+	for (size_t i = 0; i < FRAME_SAMPLES; i++) {
+		float v = yv[i];
+
+		v = v > INT16_MAX ? INT16_MAX : v;
+		v = v < INT16_MIN ? INT16_MIN : v;
+		outv[i] = (int16_t)v;
+	}
+}
+
+static bool is_silent(const int16_t *pcmv)
+{
+	int16_t max = 0, min = 0;
+
+	for (size_t i = 0; i < FRAME_SAMPLES; i++) {
+		max = MAX(max, pcmv[i]);
+		min = MIN(min, pcmv[i]);
+	}
+
+	return max <= SILENCE_PEAK && min >= -SILENCE_PEAK;
 }
 
 /* ---------------------------------------------------------------- energy */
@@ -108,12 +165,10 @@ static void energy_reset(struct energy *e)
 	e->frames = 0;
 }
 
-static bool energy_detect(struct energy *e, const int16_t *pcmv)
+/* A mean of some frames, since the quietest of a hundred single ones lies well
+ * below what noise is like */
+static void energy_track(struct energy *e, float level)
 {
-	float level = level_db(pcmv), floor = FLOOR_MAX_DB;
-
-	/* a mean of some frames, since the quietest of a hundred single ones
-	 * lies well below what noise is like */
 	e->mean += (level - e->mean) / 4;
 	e->minv[0] = fminf(e->minv[0], e->mean);
 	if (++e->frames == FLOOR_FRAMES) {
@@ -122,6 +177,18 @@ static bool energy_detect(struct energy *e, const int16_t *pcmv)
 		e->minv[0] = e->mean;
 		e->frames = 0;
 	}
+}
+
+static void energy_silence(struct energy *e)
+{
+	energy_track(e, FLOOR_MIN_DB);
+}
+
+static bool energy_detect(struct energy *e, const int16_t *pcmv)
+{
+	float level = level_db(pcmv), floor = FLOOR_MAX_DB;
+
+	energy_track(e, level);
 	for (size_t i = 0; i < FLOOR_PARTS; i++)
 		floor = fminf(floor, e->minv[i]);
 
@@ -228,14 +295,29 @@ int vad_alloc(struct vad **vp)
 	return err;
 }
 
-bool vad_frame(struct vad *v, const int16_t *pcmv)
+/* The detectors do not hear of silence: WebRTC's learns nothing from it, and
+ * the floor has its bound above it. The filter starts anew, as from silence.
+ */
+static bool detect(struct vad *v, const int16_t *pcmv)
 {
 	int16_t filtered[FRAME_SAMPLES];
-	bool speech;
+
+	if (is_silent(pcmv)) {
+		v->hp = (struct highpass){0};
+		if (!v->webrtc)
+			energy_silence(&v->energy);
+		return false;
+	}
 
 	highpass(&v->hp, filtered, pcmv);
-	speech = v->webrtc ? webrtc_detect(v, filtered)
-			   : energy_detect(&v->energy, filtered);
+
+	return v->webrtc ? webrtc_detect(v, filtered)
+			 : energy_detect(&v->energy, filtered);
+}
+
+bool vad_frame(struct vad *v, const int16_t *pcmv)
+{
+	bool speech = detect(v, pcmv);
 
 	if (v->warm < WARM_UP_FRAMES) {
 		++v->warm;
