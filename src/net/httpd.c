@@ -32,6 +32,8 @@ enum {
 				* header, and drops what is too long */
 	TIMEOUT_S = 30,        /* libwebsockets' own; ours come before */
 	CLOSE_TURNS = 100,
+	RX_BYTES = 1024, /* each websocket has such a buffer; what is longer,
+			  * as no media message is, comes in pieces */
 };
 
 /** A connection on its way from the acceptor's thread */
@@ -51,7 +53,7 @@ static const struct lws_protocols protocolv[] = {
 	{.name = "convod",
 	 .callback = lws_handler,
 	 .per_session_data_size = 1,
-	 .rx_buffer_size = 4096,
+	 .rx_buffer_size = RX_BYTES,
 	 .tx_packet_size = WS_MESSAGE_MAX + WS_PRE_BYTES},
 	{0},
 };

@@ -24,7 +24,7 @@
 #include "httpd_priv.h"
 
 enum {
-	GATHER_KEEP = 4096, /* of the gather buffer kept between messages */
+	GATHER_KEEP = 1024, /* of the gather buffer kept between messages */
 	REASON_MAX = 123,   /* RFC 6455 section 5.5 */
 	/* lws_write() takes it, but the public header of 4.1 leaves it out */
 	WRITE_CLOSE = 4,
