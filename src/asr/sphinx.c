@@ -70,16 +70,6 @@ static void quiet(void)
 	(void)err_set_logfp(NULL);
 }
 
-/*
- * The library never frees what its grammar parser allocates: 40 kB for each
- * thread at its start. The leak checker, where a build has it, asks here.
- */
-const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void)
-{
-	return "leak:libsphinxbase\n";
-}
-
 static void model_destructor(void *arg)
 {
 	struct sphinx_model *m = arg;
@@ -181,10 +171,27 @@ static int model_words(struct sphinx_model *m, fsg_model_t *fsg)
 	return err;
 }
 
+/* Instead of ps_set_jsgf_string(), which never frees the parsed grammar */
+static fsg_model_t *build_fsg(const char *jsgf, logmath_t *lm, float weight)
+{
+	jsgf_t *grammar = jsgf_parse_string(jsgf, NULL);
+	fsg_model_t *fsg = NULL;
+	jsgf_rule_t *rule;
+
+	if (!grammar)
+		return NULL;
+
+	rule = jsgf_get_public_rule(grammar);
+	if (rule)
+		fsg = jsgf_build_fsg(grammar, rule, lm, weight);
+	jsgf_grammar_free(grammar);
+
+	return fsg;
+}
+
 int sphinx_model_alloc(struct sphinx_model **mp, const char *jsgf)
 {
 	struct sphinx_model *m = mem_zalloc(sizeof(*m), model_destructor);
-	jsgf_t *grammar = NULL;
 	logmath_t *lm = NULL;
 	fsg_model_t *fsg = NULL;
 	int err;
@@ -197,20 +204,13 @@ int sphinx_model_alloc(struct sphinx_model **mp, const char *jsgf)
 	if (err)
 		goto out;
 
-	err = EINVAL;
 	lm = logmath_init(1.0001, 0, 0);
-	grammar = jsgf_parse_string(jsgf, NULL);
-	if (!grammar || !jsgf_get_public_rule(grammar))
-		goto out;
-	fsg = jsgf_build_fsg(grammar, jsgf_get_public_rule(grammar), lm, 1.0F);
-	if (fsg)
-		err = model_words(m, fsg);
+	fsg = build_fsg(jsgf, lm, 1.0F);
+	err = fsg ? model_words(m, fsg) : EINVAL;
 
 out:
 	if (fsg)
 		fsg_model_free(fsg);
-	if (grammar)
-		jsgf_grammar_free(grammar);
 	if (lm)
 		logmath_free(lm);
 	if (err)
@@ -227,8 +227,29 @@ static void destructor(void *arg)
 {
 	struct sphinx *s = arg;
 
-	if (s->ps)
-		ps_free(s->ps);
+	if (!s->ps)
+		return;
+
+	/* ps_free() forgets the phones of the last utterance; the start of
+	 * another one releases them */
+	if (!ps_set_search(s->ps, "loop") && !ps_start_utt(s->ps))
+		(void)ps_end_utt(s->ps);
+	ps_free(s->ps);
+}
+
+static int set_grammar(ps_decoder_t *ps, const char *jsgf)
+{
+	float weight = cmd_ln_float32_r(ps_get_config(ps), "-lw");
+	fsg_model_t *fsg = build_fsg(jsgf, ps_get_logmath(ps), weight);
+	int err;
+
+	if (!fsg)
+		return EINVAL;
+
+	err = ps_set_fsg(ps, "grammar", fsg) ? EINVAL : 0;
+	fsg_model_free(fsg);
+
+	return err;
 }
 
 static int decoder_init(struct sphinx *s, const struct sphinx_model *m, int fd)
@@ -249,11 +270,12 @@ static int decoder_init(struct sphinx *s, const struct sphinx_model *m, int fd)
 
 	s->ps = ps_init(config);
 	cmd_ln_free_r(config);
-	if (!s->ps || ps_set_jsgf_string(s->ps, "grammar", m->jsgf) ||
-	    ps_set_allphone_file(s->ps, "loop", NULL))
+	if (!s->ps)
+		return EINVAL;
+	if (ps_set_allphone_file(s->ps, "loop", NULL))
 		return EINVAL;
 
-	return 0;
+	return set_grammar(s->ps, m->jsgf);
 }
 
 int sphinx_alloc(struct sphinx **sp, const struct sphinx_model *m)

@@ -26,10 +26,6 @@ PYTHON = sys.executable
 PASSED_ON = ("PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS",
              "LSAN_OPTIONS")
 
-# What libraries of the embedded engines leak; see the file
-os.environ.setdefault("LSAN_OPTIONS", f"suppressions={HERE.parent}/lsan.supp:"
-                      "print_suppressions=0")
-
 BOUND = 20  # seconds that a condition may take, on a slow machine
 
 
