@@ -282,6 +282,7 @@ struct session {
 	struct loop_flush flush;
 	bool opening;
 	bool thinking;
+	unsigned turns;
 	char id[DIALOG_ID_MAX];
 };
 
@@ -309,7 +310,8 @@ static int demo_alloc(struct dialog **dp, const struct dialog_param *prm,
 	if (err) {
 		log_error(NULL, "bot file cannot be used",
 			  "file=\"%s\" why=\"%s\"",
-			  LOG_STR(path ? path + 1 : ""), LOG_STR(why));
+			  LOG_STR(path ? path + 1 : ""),
+			  LOG_STR(why[0] ? why : strerror(err)));
 		mem_deref(d);
 	} else {
 		*dp = &d->d;
@@ -332,9 +334,16 @@ static bool is_abandoned(const struct session *s)
 	return mem_nrefs(s) == 1;
 }
 
-static void act(struct session *s, enum dialog_act_type type, const char *text)
+/* Not cancelled by a handler, maybe for another turn, nor gone */
+static bool is_wanted(const struct session *s, unsigned turn)
 {
-	if (s->thinking && !is_abandoned(s))
+	return s->thinking && s->turns == turn && !is_abandoned(s);
+}
+
+static void act(struct session *s, unsigned turn, enum dialog_act_type type,
+		const char *text)
+{
+	if (is_wanted(s, turn))
 		s->s.h.acth(&(struct dialog_act){.type = type,
 						 .text = text,
 						 .url = "",
@@ -345,15 +354,15 @@ static void act(struct session *s, enum dialog_act_type type, const char *text)
 static void deliver(struct session *s)
 {
 	struct demo_answer a = s->answer;
+	unsigned turn = s->turns;
 
-	act(s, DIALOG_SAY, a.text);
+	act(s, turn, DIALOG_SAY, a.text);
 	if (a.transfer)
-		act(s, DIALOG_TRANSFER, a.number);
+		act(s, turn, DIALOG_TRANSFER, a.number);
 	if (a.hangup)
-		act(s, DIALOG_HANGUP, "");
+		act(s, turn, DIALOG_HANGUP, "");
 
-	/* cancelled by a handler, or gone */
-	if (!s->thinking || is_abandoned(s))
+	if (!is_wanted(s, turn))
 		return;
 	s->thinking = false;
 	s->s.h.doneh(0, s->s.arg);
@@ -406,6 +415,7 @@ static int demo_start_turn(struct dialog_session *ds,
 
 	demo_turn(s->demo->bot, &s->state, &s->answer, t->text, t->rejected);
 	s->thinking = true;
+	++s->turns;
 	loop_flush_later(s->demo->loop, &s->flush);
 
 	return 0;

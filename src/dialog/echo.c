@@ -59,12 +59,12 @@ static void deliver(struct session *s)
 					 .url = "",
 					 .origin = ""},
 		    s->s.arg);
+	/* cancelled by the handler, maybe for another turn */
+	if (s->text == text && !is_abandoned(s)) {
+		s->text = mem_deref(s->text);
+		s->s.h.doneh(0, s->s.arg);
+	}
 	mem_deref(text);
-	if (!s->text || is_abandoned(s))
-		return;
-
-	s->text = mem_deref(s->text);
-	s->s.h.doneh(0, s->s.arg);
 }
 
 /* At the end of the turn of the loop, as handlers come later */

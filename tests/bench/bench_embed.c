@@ -267,7 +267,7 @@ static bool bench_voice(struct net *net, const char *url)
 
 int main(int argc, char **argv)
 {
-	unsigned threads = argc > 1 ? (unsigned)atoi(argv[1]) : 2;
+	unsigned long threads = argc > 1 ? strtoul(argv[1], NULL, 10) : 2;
 	char why[BOT_WHY_MAX], *jsgf = NULL;
 	struct sphinx_model *m = NULL;
 	struct bot *b = NULL;

@@ -3,6 +3,7 @@
  */
 #include <convod/audio.h>
 #include <convod/clk.h>
+#include <convod/metrics.h>
 #include <convod/tts.h>
 #include <stdio.h>
 #include "test.h"
@@ -135,6 +136,67 @@ static void test_cancel_while_at_work(void **state)
 	assert_false(clip_is_ended(f->clip));
 }
 
+/* Sixty-five callers are answered at once: who finds no room learns it */
+static void test_full_queue_refuses(void **state)
+{
+	enum { REQUESTS = 80, QUEUE_MAX = 64 };
+	struct fixture *f = *state;
+	void *requestv[REQUESTS] = {NULL};
+	uint64_t before = metrics_counter(M_JOBS_REFUSED);
+	unsigned refused = 0;
+
+	for (size_t i = 0; i < REQUESTS; i++) {
+		int err = f->tts->be->speak(&requestv[i], f->tts,
+					    "A sentence of some length.",
+					    f->clip);
+
+		assert_true(err == 0 || err == ENOBUFS);
+		assert_int_equal(err != 0, requestv[i] == NULL);
+		refused += err != 0;
+	}
+	assert_in_range(refused, 1, REQUESTS - QUEUE_MAX);
+	assert_int_equal(metrics_counter(M_JOBS_REFUSED) - before, refused);
+	for (size_t i = 0; i < REQUESTS; i++)
+		mem_deref(requestv[i]);
+}
+
+static int alloc_body(void *arg)
+{
+	struct fixture *f = arg;
+	struct tts *t = NULL;
+	int err = tts_alloc(&t, &(struct tts_param){"flite:", "", "en-US"},
+			    &f->net);
+
+	mem_deref(t);
+
+	return err;
+}
+
+static int speak_body(void *arg)
+{
+	struct fixture *f = arg;
+	struct clip *c = NULL;
+	void *r = NULL;
+	int err = clip_alloc(&c, CLIP_MAX);
+
+	if (!err)
+		err = f->tts->be->speak(&r, f->tts, "Yes. No.", c);
+	while (!err && !clip_is_ended(c))
+		loop_turn(f->loop, true);
+	if (!err)
+		err = clip_error(c);
+	mem_deref(r);
+	mem_deref(c);
+
+	return err;
+}
+
+static void test_out_of_memory(void **state)
+{
+	oom_loop(alloc_body, *state);
+	oom_loop(speak_body, *state);
+}
+
 static void test_unknown_voice_and_scheme(void **state)
 {
 	struct fixture *f = *state;
@@ -157,7 +219,9 @@ int main(void)
 		TEST(test_nothing_to_say),
 		TEST(test_cancel_from_the_handler),
 		TEST(test_cancel_while_at_work),
+		TEST(test_full_queue_refuses),
 		TEST(test_unknown_voice_and_scheme),
+		TEST(test_out_of_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

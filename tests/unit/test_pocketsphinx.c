@@ -10,6 +10,7 @@
 #include <convod/audio.h>
 #include <convod/clk.h>
 #include <convod/log.h>
+#include <convod/metrics.h>
 #include <convod/str.h>
 #include "../../src/asr/pocketsphinx.h"
 #include "test.h"
@@ -19,6 +20,9 @@ enum {
 	FILE_SAMPLES_MAX = 20 * AUDIO_RATE,
 	SILENCE_AFTER = AUDIO_RATE, /* a caller's line goes on */
 	WAIT_MAX_MS = 60000,
+	THREADS = 3,
+	STREAMS_MAX = 24 * THREADS, /* as in pocketsphinx.c, */
+	QUEUE_MAX = 64,             /* this also             */
 };
 
 struct fixture {
@@ -31,6 +35,7 @@ struct fixture {
 	bool words_ok;
 	size_t written;   /* samples */
 	unsigned wait_ms; /* from the last word to the result */
+	bool drop;        /* the stream, in the handler of a result */
 };
 
 static void result_handler(const struct asr_result *res, void *arg)
@@ -56,6 +61,8 @@ static void result_handler(const struct asr_result *res, void *arg)
 		    !strstr(res->text, w->text))
 			f->words_ok = false;
 	}
+	if (f->drop)
+		f->stream = mem_deref(f->stream);
 	if (!res->wordc)
 		f->words_ok = false;
 	else
@@ -72,25 +79,40 @@ static void close_handler(enum asr_end end, const char *why, void *arg)
 	loop_stop(f->loop);
 }
 
-static int setup(void **state)
+static int asr_start(struct asr **ap, const struct net *net)
+{
+	return asr_pocketsphinx.alloc(ap,
+				      &(struct asr_param){
+					      .url = "pocketsphinx:",
+					      .language = "en-US",
+				      },
+				      net);
+}
+
+static int setup_threads(void **state, unsigned threads)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 
 	assert_non_null(f);
 	assert_int_equal(loop_alloc(&f->loop), 0);
 	f->net.loop = f->loop;
-	assert_int_equal(asr_pocketsphinx.alloc(&f->asr,
-						&(struct asr_param){
-							.url = "pocketsphinx:",
-							.language = "en-US",
-						},
-						&f->net),
-			 0);
+	f->net.engine_threads = threads;
+	assert_int_equal(asr_start(&f->asr, &f->net), 0);
 	assert_int_equal(f->asr->srate, 8000);
 	assert_int_equal(f->asr->block_ms, 20);
 	*state = f;
 
 	return 0;
+}
+
+static int setup(void **state)
+{
+	return setup_threads(state, THREADS);
+}
+
+static int setup_one_thread(void **state)
+{
+	return setup_threads(state, 1);
 }
 
 static int teardown(void **state)
@@ -123,20 +145,23 @@ static size_t read_audio(int16_t *pcmv, const char *file)
 	return n + SILENCE_AFTER;
 }
 
+static int stream_open(struct asr_stream **sp, struct fixture *f)
+{
+	return asr_pocketsphinx.open(sp, f->asr,
+				     &(struct asr_stream_param){
+					     .conversation = "c",
+					     .call_id = "CAtest",
+				     },
+				     result_handler, close_handler, f);
+}
+
 static void open_stream(struct fixture *f)
 {
 	f->finals = f->rejected = f->closed = f->wait_ms = 0;
 	f->written = 0;
 	f->text[0] = '\0';
 	f->words_ok = true;
-	assert_int_equal(asr_pocketsphinx.open(&f->stream, f->asr,
-					       &(struct asr_stream_param){
-						       .conversation = "c",
-						       .call_id = "CAtest",
-					       },
-					       result_handler, close_handler,
-					       f),
-			 0);
+	assert_int_equal(stream_open(&f->stream, f), 0);
 }
 
 /* Audio comes faster than from a line: wait as long as a caller would, so that
@@ -280,11 +305,194 @@ static void test_all_files(void **state)
 	assert_true(taken <= 1);
 }
 
+/* ------------------------------------------------------------- the rest */
+
+static int16_t voicev[FILE_SAMPLES_MAX + SILENCE_AFTER];
+
+/* A whole utterance at once, without turning the loop */
+static int write_all(struct asr_stream *s, const int16_t *pcmv, size_t n)
+{
+	int err = 0;
+
+	for (size_t i = 0; i + FRAME_SAMPLES <= n && !err; i += FRAME_SAMPLES)
+		err = asr_pocketsphinx.write(s, pcmv + i, FRAME_SAMPLES);
+
+	return err;
+}
+
+static void test_threads_as_asked_for(void **state)
+{
+	struct fixture *f = *state;
+	struct asr_stream *sv[STREAMS_MAX], *more = NULL;
+	uint64_t before = metrics_counter(M_JOBS_REFUSED);
+
+	for (size_t i = 0; i < STREAMS_MAX; i++)
+		assert_int_equal(stream_open(&sv[i], f), 0);
+	assert_int_equal(stream_open(&more, f), ENOBUFS);
+	assert_null(more);
+	assert_int_equal(metrics_counter(M_JOBS_REFUSED) - before, 1);
+
+	sv[0] = mem_deref(sv[0]);
+	assert_int_equal(stream_open(&sv[0], f), 0);
+	for (size_t i = 0; i < STREAMS_MAX; i++)
+		mem_deref(sv[i]);
+}
+
+/* All callers end a phrase at once. Those whose phrase is refused are told so:
+ * it is "rejected", and the bot says "could you say it again?" */
+static void test_full_queue_is_no_silence(void **state)
+{
+	struct fixture *f = *state;
+	struct asr_stream *sv[STREAMS_MAX];
+	uint64_t before = metrics_counter(M_JOBS_REFUSED);
+	size_t n = read_audio(voicev, "yes.wav");
+
+	for (size_t i = 0; i < STREAMS_MAX; i++) {
+		assert_int_equal(stream_open(&sv[i], f), 0);
+		assert_int_equal(write_all(sv[i], voicev, n), 0);
+	}
+	loop_turn(f->loop, false);
+	assert_in_range(f->rejected, 1, STREAMS_MAX - QUEUE_MAX);
+	assert_int_equal(metrics_counter(M_JOBS_REFUSED) - before,
+			 f->rejected);
+	for (size_t i = 0; i < STREAMS_MAX; i++)
+		mem_deref(sv[i]);
+}
+
+static void test_dropped_while_its_job_runs(void **state)
+{
+	struct fixture *f = *state;
+	size_t n = read_audio(voicev, "yes.wav");
+
+	for (int i = 0; i < 3; i++) {
+		open_stream(f);
+		assert_int_equal(write_all(f->stream, voicev, n), 0);
+		loop_turn(f->loop, false);
+		assert_true(pocketsphinx_is_working(f->stream));
+		f->stream = mem_deref(f->stream);
+	}
+	hear(f, "no.wav");
+	assert_string_equal(f->text, "no");
+	assert_int_equal(f->finals, 1);
+}
+
+static void test_dropped_by_the_handler(void **state)
+{
+	struct fixture *f = *state;
+	size_t n = read_audio(voicev, "yes.wav");
+
+	open_stream(f);
+	f->drop = true;
+	assert_int_equal(write_all(f->stream, voicev, n), 0);
+	while (!f->finals)
+		loop_turn(f->loop, true);
+	assert_null(f->stream);
+	loop_turn(f->loop, false);
+	assert_int_equal(f->closed, 0);
+}
+
+/* Hang up in the middle of a word, and in the pause after it */
+static void test_finish_hears_what_was_said(void **state)
+{
+	struct fixture *f = *state;
+	size_t n = read_audio(voicev, "opening_hours.wav");
+	size_t inv[] = {n - SILENCE_AFTER, n - SILENCE_AFTER / 2};
+
+	for (size_t i = 0; i < ARRAY_SIZE(inv); i++) {
+		open_stream(f);
+		assert_int_equal(write_all(f->stream, voicev, inv[i]), 0);
+		asr_pocketsphinx.finish(f->stream);
+		asr_pocketsphinx.finish(f->stream);
+		assert_int_equal(write_all(f->stream, voicev, n), EPIPE);
+		wait_closed(f);
+		assert_string_equal(f->text, "what are your opening hours");
+		f->stream = mem_deref(f->stream);
+	}
+}
+
+/* The second half of a sentence comes while the first is being decoded */
+static void test_guess_is_dropped_when_speech_goes_on(void **state)
+{
+	struct fixture *f = *state;
+	size_t n = read_audio(voicev, "pause_500ms.wav");
+
+	open_stream(f);
+	for (size_t i = 0; i < n; i += FRAME_SAMPLES) {
+		assert_int_equal(asr_pocketsphinx.write(f->stream, voicev + i,
+							FRAME_SAMPLES),
+				 0);
+		loop_turn(f->loop, false);
+	}
+	asr_pocketsphinx.finish(f->stream);
+	wait_closed(f);
+	assert_int_equal(f->finals, 1);
+	assert_string_equal(f->text, "i would like to make an appointment "
+				     "tomorrow at three o'clock");
+}
+
+static int start_body(void *arg)
+{
+	struct fixture *f = arg;
+	struct asr *a = NULL;
+	int err = asr_start(&a, &f->net);
+
+	mem_deref(a);
+
+	return err;
+}
+
+static int utterance_body(void *arg)
+{
+	struct fixture *f = arg;
+	size_t before = mem_blocks();
+	int err = stream_open(&f->stream, f);
+
+	f->finals = f->closed = 0;
+	if (!err)
+		err = write_all(f->stream, voicev, SILENCE_AFTER * 2);
+	if (!err) {
+		asr_pocketsphinx.finish(f->stream);
+		while (!f->closed)
+			loop_turn(f->loop, true);
+	}
+	f->stream = mem_deref(f->stream);
+
+	/* what is being decoded comes back later, for nobody */
+	for (int ms = 0; mem_blocks() > before && ms < WAIT_MAX_MS; ms++) {
+		loop_turn(f->loop, false);
+		usleep(1000);
+	}
+	if (!err && !f->finals)
+		err = ENOMEM;
+
+	return err;
+}
+
+static void test_out_of_memory(void **state)
+{
+	struct fixture *f = *state;
+
+	/* so that the thread has its decoder, and makes no blocks besides */
+	hear(f, "yes.wav");
+	loop_turn(f->loop, false); /* the timer's handle is gone with it */
+	(void)read_audio(voicev, "yes.wav");
+	oom_loop(start_body, f);
+	oom_loop(utterance_body, f);
+}
+
 int main(void)
 {
+#define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_all_files, setup,
-						teardown),
+		TEST(test_all_files),
+		TEST(test_threads_as_asked_for),
+		TEST(test_full_queue_is_no_silence),
+		TEST(test_dropped_while_its_job_runs),
+		TEST(test_dropped_by_the_handler),
+		TEST(test_finish_hears_what_was_said),
+		TEST(test_guess_is_dropped_when_speech_goes_on),
+		cmocka_unit_test_setup_teardown(test_out_of_memory,
+						setup_one_thread, teardown),
 	};
 
 	if (getenv("CONVOD_VERBOSE")) {
