@@ -20,6 +20,9 @@ TAB = 8
 LAYERS = ["base", "audio net", "carrier asr dialog tts control store",
           "call", "server"]
 
+# Public headers whose name no .c has
+NO_C_FILE = {"defs": "base", "audio": "audio", "net": "net"}
+
 # Where the types of a library may appear
 HOME = {
     r"\b(struct )?lws(_|\b)": ["src/net/"],
@@ -95,26 +98,41 @@ def rule_functions_are_short():
                 start = None
 
 
+def header_owners():
+    """Folder of each public header: where the .c of the same name is"""
+    owner = dict(NO_C_FILE)
+    for name in sources("src"):
+        parts = Path(name).parts
+        if len(parts) == 3 and name.endswith(".c"):
+            owner[Path(name).stem] = parts[1]
+    return owner
+
+
 def rule_dependencies_point_down():
     level = {folder: n for n, row in enumerate(LAYERS)
              for folder in row.split()}
-    owner = {}  # header to the folder of the .c of the same name
-    for name in sources("src"):
+    owner = header_owners()
+    for name in sources("src", "include"):
         parts = Path(name).parts
-        if len(parts) == 3:
-            owner[Path(name).stem] = parts[1]
-    for name in sources("src"):
-        parts = Path(name).parts
-        if len(parts) < 3:
-            continue
-        own = parts[1]
+        if parts[0] == "include":
+            own = owner.get(Path(name).stem)
+        elif len(parts) == 3:
+            own = parts[1]
+        else:
+            continue  # main.c may use all
         if own not in level:
-            yield f"{name}: folder {own} has no place in LAYERS"
+            yield f"{name}: {own} has no place in LAYERS"
             continue
         for number, line in enumerate(lines(name), 1):
+            if re.match(r'#include "\.\./', line):
+                yield f"{name}:{number}: a private header of another folder"
             match = re.match(r"#include <convod/(\w+)\.h>", line)
-            other = owner.get(match.group(1)) if match else None
-            if other and other != own and level[other] >= level[own]:
+            if not match:
+                continue
+            other = owner.get(match.group(1))
+            if other not in level:
+                yield f"{name}:{number}: whose header is that?"
+            elif other != own and level[other] >= level[own]:
                 yield f"{name}:{number}: {own} includes {other}'s header"
 
 
