@@ -57,7 +57,8 @@ typedef void(asr_result_h)(const struct asr_result *res, void *arg);
 /** What to do after a stream has ended; the policy table of asr.md 3.9 */
 enum asr_end {
 	ASR_END_OK,     /* normal end after finish()                      */
-	ASR_END_REOPEN, /* routine limit: open again at once              */
+	ASR_END_REOPEN, /* routine limit: open again at once, a stream younger
+			 * than ASR_UP_MS after ASR_BACKOFF_MIN_MS        */
 	ASR_END_RETRY,  /* broken: open again with back-off               */
 	ASR_END_FATAL,  /* refused for good: configuration, authorisation */
 };

@@ -428,6 +428,15 @@ static bool is_routine(const struct asr_session *s, enum asr_end end)
 	       (s->answered || now_ms(s) - s->opened_ms >= ASR_UP_MS);
 }
 
+/* At once; but a recogniser that ends each stream after its first result
+ * shall not keep us busy with nothing else */
+static void reopen(struct asr_session *s)
+{
+	bool young = now_ms(s) - s->opened_ms < ASR_UP_MS;
+
+	tmr_start(s->tmr_open, young ? ASR_BACKOFF_MIN_MS : 0);
+}
+
 static void give_up(struct asr_session *s, const char *why)
 {
 	if (s->finishing) {
@@ -456,7 +465,7 @@ static void stream_broken(struct asr_session *s, enum asr_end end,
 	    ((s->finished && end == ASR_END_OK) || end == ASR_END_FATAL)) {
 		session_end(s, end == ASR_END_OK ? "" : why);
 	} else if (routine) {
-		tmr_start(s->tmr_open, 0);
+		reopen(s);
 	} else {
 		metrics_inc(M_ASR_BROKEN);
 		log_info(s->call_id, "recogniser stream broke",

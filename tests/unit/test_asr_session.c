@@ -474,6 +474,7 @@ static void test_fatal_is_final(void **state)
 static void test_routine_end_is_no_failure(void **state)
 {
 	uint64_t broken = metrics_counter(M_ASR_BROKEN);
+	uint64_t begun_ms = clk_now_ms();
 	struct fixture f;
 
 	(void)state;
@@ -488,6 +489,8 @@ static void test_routine_end_is_no_failure(void **state)
 	}
 	assert_int_equal(metrics_counter(M_ASR_BROKEN), broken);
 	assert_int_equal(f.states[ASR_BROKEN], 0);
+	/* one that ends every stream so soon does not make us spin */
+	assert_true(clk_now_ms() - begun_ms >= 4 * ASR_BACKOFF_MIN_MS);
 
 	/* a server that says OK at once, every time, is broken all the same */
 	fake_close(&f, ASR_END_OK);
