@@ -67,7 +67,7 @@ typedef const char *(conf_getenv_h)(const char *name, void *arg);
 /**
  * Read the settings
  *
- * @param cp      Released with mem_deref(), which wipes the secrets
+ * @param cp      Released with mem_deref(), which wipes all strings
  * @param dir     Folder of `.env` and `.env.local`; NULL: don't read them
  * @param getenvh NULL: getenv()
  * @param errbuf  CONF_ERR_MAX bytes; on error says what is wrong, and where

@@ -37,6 +37,9 @@ bool str_eq_secret(const char *a, const char *b);
 /** Overwrite a secret in a way the compiler may not leave out */
 void mem_wipe(void *p, size_t n);
 
+/** Overwrite a string and drop it; always NULL. Takes NULL as well */
+char *str_wipe(char *s);
+
 /**
  * Is this UTF-8 as RFC 3629 has it (no overlong forms, no surrogates,
  * nothing above U+10FFFF)? A zero byte counts as valid here.

@@ -178,9 +178,7 @@ static void destructor(void *arg)
 			continue;
 
 		sp = strfield(c, &itemv[i]);
-		if (*sp && itemv[i].type == T_SECRET)
-			mem_wipe(*sp, strlen(*sp));
-		*sp = mem_deref(*sp);
+		*sp = str_wipe(*sp);
 	}
 }
 
@@ -256,7 +254,7 @@ static int set_string(struct conf *c, const struct item *it, const char *value,
 	if (str_dup(&copy, value))
 		return ENOMEM;
 
-	mem_deref(*sp);
+	(void)str_wipe(*sp);
 	*sp = copy;
 
 	return 0;

@@ -140,7 +140,7 @@ static int parse_line(struct cursor *c, unsigned *line, conf_var_h *h,
 
 out:
 	mem_deref(name);
-	mem_deref(value);
+	(void)str_wipe(value);
 
 	return err;
 }

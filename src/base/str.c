@@ -84,6 +84,14 @@ void mem_wipe(void *p, size_t n)
 	OPENSSL_cleanse(p, n);
 }
 
+char *str_wipe(char *s)
+{
+	if (s)
+		mem_wipe(s, strlen(s));
+
+	return mem_deref(s);
+}
+
 /* Length of the UTF-8 sequence at s, 0 if it is none (RFC 3629 section 4) */
 static size_t utf8_seq(const uint8_t *s, size_t len)
 {

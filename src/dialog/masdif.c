@@ -396,9 +396,7 @@ static void destructor(void *arg)
 {
 	struct masdif *m = arg;
 
-	if (m->base)
-		mem_wipe(m->base, strlen(m->base));
-	mem_deref(m->base);
+	(void)str_wipe(m->base);
 	mem_deref(m->language);
 }
 

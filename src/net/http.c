@@ -620,9 +620,7 @@ static void xfer_destructor(void *arg)
 		curl_easy_cleanup(x->easy);
 	curl_slist_free_all(x->headers);
 	curl_slist_free_all(x->bare_headers);
-	if (x->user)
-		mem_wipe(x->user, strlen(x->user));
-	mem_deref(x->user);
+	(void)str_wipe(x->user);
 	mem_deref(x->url);
 	mem_raw_free(x->body);
 	mem_deref(x->client);

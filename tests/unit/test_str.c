@@ -86,9 +86,24 @@ static void test_printf_dup(void **state)
 	assert_false(str_eq_secret("abc", "abcd"));
 }
 
+static void test_wipe(void **state)
+{
+	char *s = NULL, *seen;
+
+	(void)state;
+	assert_null(str_wipe(NULL));
+	assert_int_equal(str_dup(&s, "secret"), 0);
+	seen = mem_ref(s);
+	assert_null(str_wipe(s));
+	for (size_t i = 0; i < 6; i++)
+		assert_int_equal(seen[i], 0);
+	mem_deref(seen);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_wipe),
 		cmocka_unit_test(test_url_mask_hides_secrets),
 		cmocka_unit_test(test_utf8),
 		cmocka_unit_test(test_log_escape),
