@@ -2,6 +2,7 @@
  * @file main.c  Options, configuration, signals
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -159,6 +160,19 @@ static int with_conf(int option)
 	return err ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+/* Whoever closed one of them would find the log in a carrier's socket, which
+ * got its number */
+static int keep_standard_descriptors(void)
+{
+	for (int fd = 0; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF &&
+		    open("/dev/null", O_RDWR) != fd)
+			return EBADF;
+	}
+
+	return 0;
+}
+
 int main(int argc, char *argv[])
 {
 	static const struct option optionv[] = {
@@ -173,6 +187,8 @@ int main(int argc, char *argv[])
 	};
 	int option = getopt_long(argc, argv, "", optionv, NULL);
 
+	if (keep_standard_descriptors())
+		return EXIT_FAILURE;
 	json_set_alloc_funcs(mem_raw_malloc, mem_raw_free);
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)setenv("UV_THREADPOOL_SIZE", POOL_THREADS, 0);

@@ -25,7 +25,7 @@ CV_BEGIN_DECLS
 enum log_level { LOG_LVL_DEBUG, LOG_LVL_INFO, LOG_LVL_WARN, LOG_LVL_ERROR };
 enum log_format { LOG_TEXT, LOG_JSON };
 
-enum { LOG_LINE_MAX = 2048, LOG_QUEUE_MAX = 1024 };
+enum { LOG_LINE_MAX = 2048, LOG_QUEUE_MAX = 1024, LOG_CLOSE_S = 2 };
 
 /**
  * Start the writing thread. Before that, and after log_close(), lines are
@@ -33,7 +33,7 @@ enum { LOG_LINE_MAX = 2048, LOG_QUEUE_MAX = 1024 };
  */
 int log_init(enum log_level min, enum log_format format);
 
-/** Write what is queued and stop the thread */
+/** Write what is queued, LOG_CLOSE_S at most, and stop the thread */
 void log_close(void);
 
 void log_set_level(enum log_level min);

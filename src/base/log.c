@@ -104,6 +104,17 @@ int log_init(enum log_level min, enum log_format format)
 	return 0;
 }
 
+/* A pipe that nobody reads would hold up the end of the process for ever */
+static bool writer_ends(void)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += LOG_CLOSE_S;
+
+	return !pthread_timedjoin_np(q.thread, NULL, &until);
+}
+
 void log_close(void)
 {
 	bool running;
@@ -118,7 +129,10 @@ void log_close(void)
 	if (!running)
 		return;
 
-	pthread_join(q.thread, NULL);
+	if (!writer_ends()) {
+		(void)pthread_detach(q.thread); /* with its lines */
+		return;
+	}
 	q.linev = mem_deref(q.linev);
 	q.head = q.count = 0;
 }

@@ -232,7 +232,7 @@ void call_finished(struct call *c, uint32_t utterance, bool heard,
 /* The caller hears nothing although an answer is pending */
 static bool is_waiting(const struct call *c)
 {
-	return !c->ending && (c->thinking || c->utterancec) &&
+	return !c->ending && (!c->ready || c->thinking || c->utterancec) &&
 	       !reply_is_sounding(c);
 }
 

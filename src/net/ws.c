@@ -169,10 +169,13 @@ static int queue_message(struct ws *ws, const char *buf, size_t len)
 		return EAGAIN;
 	}
 
+	/* without memory it is as full as it can be: try again */
 	if (!ws->queue) {
 		ws->queue = mem_raw_malloc(WS_QUEUE_MAX);
-		if (!ws->queue)
-			return ENOMEM;
+		if (!ws->queue) {
+			ws->told_again = true;
+			return EAGAIN;
+		}
 	}
 	if (end + QUEUE_HEAD + len > WS_QUEUE_MAX) {
 		memmove(ws->queue, ws->queue + ws->queue_at, ws->queuec);

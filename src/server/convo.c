@@ -90,6 +90,15 @@ static void hang_up_op(enum call_end end, void *arg)
 	ws_close(cv->ws, code, call_end_name(end));
 }
 
+/* The carrier says that the caller has hung up: the id is free at once, it
+ * need not wait for the socket's end */
+void convo_stop(struct convo *cv)
+{
+	record_end(cv, CALL_END_CALLER);
+	call_stop(cv->call, CALL_END_CALLER);
+	ws_close(cv->ws, WS_NORMAL, "stop");
+}
+
 /* The last result is in, or nobody waits for it */
 static void release(struct convo *cv)
 {
@@ -244,7 +253,7 @@ static void asr_state_handler(enum asr_state state, const char *why, void *arg)
 	convo_touch(cv);
 }
 
-static void open_asr(struct convo *cv)
+void convo_open_asr(struct convo *cv)
 {
 	const struct asr_session_param prm = {
 		.conversation = *cv->conversation ? cv->conversation
@@ -281,7 +290,7 @@ static void dialog_open_handler(int err, const char *conversation, void *arg)
 	str_copy(cv->conversation, sizeof(cv->conversation),
 		 err ? "" : conversation);
 	if (!cv->asr && cv->asr_state != ASR_DOWN)
-		open_asr(cv);
+		convo_open_asr(cv);
 	call_dialog_open(cv->call, err, now_ms(cv));
 	convo_touch(cv);
 }

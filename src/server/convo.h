@@ -56,6 +56,8 @@ struct convo {
 void convo_touch(struct convo *cv);
 void convo_abort(struct convo *cv, int code, const char *why,
 		 enum call_end end);
+void convo_stop(struct convo *cv);
+void convo_open_asr(struct convo *cv);
 void convo_start(struct convo *cv, const struct carrier_event *ev);
 
 /* media.c */

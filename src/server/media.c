@@ -19,6 +19,9 @@ enum {
 	FLOOD_SAMPLES_PER_MS = 2 * AUDIO_PER_MS,
 	FLOOD_MAX = 1000 * FLOOD_SAMPLES_PER_MS,
 	FLOOD_CREDIT = 5000 * FLOOD_SAMPLES_PER_MS,
+	/* for the conversation's id, even where nothing is replayed */
+	ID_WAIT = 2000 * AUDIO_PER_MS,
+	ID_SPARE = 500 * AUDIO_PER_MS,  /* a stream takes it by blocks */
 	VAD_HANGOVER_MS = 5 * FRAME_MS, /* vad_frame() tells the end late */
 };
 
@@ -89,15 +92,20 @@ static void hear(struct convo *cv, const uint8_t *ulawv, size_t n,
 	}
 }
 
-/* Before the recogniser's session exists nobody reads the ring: what a new
- * stream could still be sent is kept, the rest released */
+/*
+ * The recogniser waits for the dialog manager's id of the conversation, and
+ * nobody reads the ring. Before a word gets lost by that, it is opened without;
+ * if that fails, what a stream could still be sent is kept, the rest released.
+ */
 static void keep_recent(struct convo *cv)
 {
 	uint64_t keep = (uint64_t)cv->worker->shared->conf->asr_replay_ms *
 			AUDIO_PER_MS;
 	uint64_t head = ring_head(cv->ring);
 
-	if (head <= keep)
+	if (head + ID_SPARE > MAX(keep, ID_WAIT) && cv->asr_state != ASR_DOWN)
+		convo_open_asr(cv);
+	if (cv->asr || head <= keep)
 		return;
 	ring_seek(cv->ring, head - keep);
 	ring_release(cv->ring, head - keep);
@@ -133,12 +141,6 @@ static void mark(struct convo *cv, const struct carrier_event *ev)
 	convo_touch(cv);
 }
 
-static void stop(struct convo *cv)
-{
-	call_stop(cv->call, CALL_END_CALLER);
-	ws_close(cv->ws, WS_NORMAL, "stop");
-}
-
 static void up_event(struct convo *cv, const struct carrier_event *ev)
 {
 	if (*ev->stream_id && *cv->stream_id &&
@@ -160,7 +162,7 @@ static void up_event(struct convo *cv, const struct carrier_event *ev)
 		mark(cv, ev);
 		break;
 	case CARRIER_STOP:
-		stop(cv);
+		convo_stop(cv);
 		break;
 	case CARRIER_START:
 	case CARRIER_CONNECTED:

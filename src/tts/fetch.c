@@ -357,6 +357,10 @@ static int request(struct fetch *f, const struct fetch_param *prm)
 	const struct http_param http = {
 		.url = prm->url,
 		.headerv = headerv,
+		/* nobody waits longer for audio than it can last: a peer
+		 * that drips it would keep the caller on the line */
+		.timeout_ms = prm->timeout_ms ? prm->timeout_ms + prm->max_ms
+					      : 0,
 		.idle_ms = prm->timeout_ms,
 		.body_max = BODY_MAX_BYTES,
 		.redirects = true,

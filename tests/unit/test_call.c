@@ -421,6 +421,38 @@ static void test_never_silent_while_waiting(void **state)
 	drop(f);
 }
 
+static void test_never_silent_while_the_dialog_opens(void **state)
+{
+	struct fake *f = make(&param);
+
+	(void)state;
+	pass(f, 5999);
+	expect(f, "");
+	pass(f, 1);
+	expect(f, "W1|");
+	finished(f, 1);
+	call_dialog_open(f->call, 0, f->now_ms);
+	pass(f, 60000);
+	expect(f, "");
+	drop(f);
+}
+
+static void test_hang_up_when_the_goodbye_fails(void **state)
+{
+	struct fake *f = make(&param);
+
+	(void)state;
+	call_dialog_open(f->call, 0, f->now_ms);
+	final(f, "bye");
+	act(f, DIALOG_SAY, "goodbye", NULL);
+	act(f, DIALOG_HANGUP, NULL, NULL);
+	done(f, 0);
+	f->prompt_err = ENOMEM;
+	call_audio_failed(f->call, 1, ETIMEDOUT, f->now_ms);
+	expect(f, "Tbye|S1:goodbye|A1|Hbot|");
+	drop(f);
+}
+
 static void test_hang_up_after_the_goodbye_is_heard(void **state)
 {
 	struct fake *f = make(&param);
@@ -698,6 +730,8 @@ int main(void)
 		cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_deaf_recogniser_is_told_once),
 		cmocka_unit_test(test_hanging_recogniser),
+		cmocka_unit_test(test_never_silent_while_the_dialog_opens),
+		cmocka_unit_test(test_hang_up_when_the_goodbye_fails),
 		cmocka_unit_test(test_rejected_speech),
 		cmocka_unit_test(test_pending_is_bounded),
 		cmocka_unit_test(test_many_acts_are_bounded),
