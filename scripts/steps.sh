@@ -121,6 +121,7 @@ c_files() { # FOLDER...
 step_asan() {
 	export ASAN_OPTIONS=detect_stack_use_after_return=1
 	export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+	! $long || export CONVOD_LONG=1 # more rounds of what is random
 	configure asan -Db_sanitize=address,undefined &&
 		ninja -C build/asan &&
 		meson_tests asan

@@ -148,6 +148,14 @@ struct ws_handlers {
 	 *             WS_ABNORMAL; WS_GOING_AWAY from httpd_close()
 	 */
 	void (*closeh)(int code, void *arg);
+	/**
+	 * The peer is being closed for what it did, or did not: closeh
+	 * follows, after WS_CLOSE_MS at the latest. NULL: not wanted
+	 *
+	 * @param code WS_TOO_BIG; WS_INTERNAL: no memory for its message;
+	 *             WS_ABNORMAL: it reads nothing any more
+	 */
+	void (*faulth)(int code, void *arg);
 };
 
 struct httpd_param {

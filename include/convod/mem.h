@@ -58,6 +58,17 @@ void mem_raw_free(void *p);
  */
 void mem_fail_after(long n);
 
+/**
+ * Make allocations of all threads fail; for tests of whole calls
+ *
+ * @param n     Allocations that still succeed, or a negative number for
+ *              "never fail"
+ * @param count So many fail after that, then all succeed again
+ *
+ * @return how many failed since the last call of this
+ */
+size_t mem_fail_all(long n, long count);
+
 /** Number of allocated blocks in the process; for tests */
 size_t mem_blocks(void);
 

@@ -1,6 +1,7 @@
 /**
  * @file mem.c  Reference-counted memory
  */
+#include <limits.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,8 +19,27 @@ enum { MEM_MAGIC = 0xc0470d };
 static atomic_size_t blocks;
 static _Thread_local long fail_after = -1;
 
+/* For all threads: the window [first, last) of the count fails */
+static atomic_bool failing;
+static atomic_long counted, first, last;
+static atomic_size_t failed;
+
+static bool is_in_window(void)
+{
+	long n = atomic_fetch_add(&counted, 1);
+
+	if (n < atomic_load(&first) || n >= atomic_load(&last))
+		return false;
+
+	atomic_fetch_add(&failed, 1);
+	return true;
+}
+
 static bool may_allocate(void)
 {
+	if (atomic_load_explicit(&failing, memory_order_relaxed) &&
+	    is_in_window())
+		return false;
 	if (fail_after < 0)
 		return true;
 	if (!fail_after)
@@ -141,6 +161,18 @@ void mem_raw_free(void *p)
 void mem_fail_after(long n)
 {
 	fail_after = n;
+}
+
+size_t mem_fail_all(long n, long count)
+{
+	atomic_store(&failing, false);
+	atomic_store(&counted, 0);
+	atomic_store(&first, n);
+	atomic_store(&last,
+		     n < 0 || count > LONG_MAX - n ? LONG_MAX : n + count);
+	atomic_store(&failing, n >= 0);
+
+	return atomic_exchange(&failed, 0);
 }
 
 size_t mem_blocks(void)

@@ -309,6 +309,14 @@ static int gather(struct ws *ws, const char *p, size_t n)
 	return 0;
 }
 
+/** Close the websocket for what its peer did */
+static void close_for(struct ws *ws, int code, const char *reason)
+{
+	if (ws->h.faulth)
+		ws->h.faulth(code, ws->arg);
+	ws_close(ws, code, reason);
+}
+
 /** A piece of a frame, or a whole one; n is 0 for an empty one */
 void ws_received(struct ws *ws, const char *p, size_t n)
 {
@@ -319,12 +327,12 @@ void ws_received(struct ws *ws, const char *p, size_t n)
 		return;
 
 	if (ws->msgc + n > WS_MESSAGE_MAX) {
-		ws_close(ws, WS_TOO_BIG, "message too long");
+		close_for(ws, WS_TOO_BIG, "message too long");
 		return;
 	}
 	ws->fragments += frame_ends;
 	if (ws->fragments > WS_FRAGMENTS_MAX) {
-		ws_close(ws, WS_TOO_BIG, "too many fragments");
+		close_for(ws, WS_TOO_BIG, "too many fragments");
 		return;
 	}
 
@@ -333,7 +341,7 @@ void ws_received(struct ws *ws, const char *p, size_t n)
 		return;
 	}
 	if (gather(ws, p, n)) {
-		ws_close(ws, WS_INTERNAL, "out of memory");
+		close_for(ws, WS_INTERNAL, "out of memory");
 		return;
 	}
 	if (ends)
@@ -364,6 +372,8 @@ void ws_tick(struct ws *ws, uint64_t now_ms)
 	}
 	if (ws->partial && now_ms >= ws->progress_ms + ws->httpd->stuck_ms) {
 		metrics_inc(M_CLOSED_STUCK);
+		if (ws->h.faulth)
+			ws->h.faulth(WS_ABNORMAL, ws->arg);
 		hang_up(ws, true);
 		ws_gone(ws, WS_ABNORMAL);
 		return;

@@ -498,6 +498,22 @@ static void binary_handler(size_t len, void *arg)
 	convo_strike(arg, "binary message");
 }
 
+/* The id is free, and the reason known, before the socket has ended */
+static void fault_handler(int code, void *arg)
+{
+	struct convo *cv = arg;
+	enum call_end end = CALL_END_PROTOCOL;
+
+	if (code == WS_ABNORMAL)
+		end = CALL_END_STUCK;
+	else if (code == WS_INTERNAL)
+		end = CALL_END_ERROR;
+	else
+		metrics_inc(M_CLOSED_PROTOCOL);
+	record_end(cv, end);
+	stop_work(cv, end);
+}
+
 static void drain_handler(void *arg)
 {
 	convo_touch(arg);
@@ -509,6 +525,7 @@ static const struct ws_handlers ws_handlers = {
 	.binaryh = binary_handler,
 	.drainh = drain_handler,
 	.closeh = close_handler,
+	.faulth = fault_handler,
 };
 
 int convo_alloc(struct worker *w, struct ws *ws, const char *peer)

@@ -94,8 +94,8 @@ static void hear(struct convo *cv, const uint8_t *ulawv, size_t n,
 
 /*
  * The recogniser waits for the dialog manager's id of the conversation, and
- * nobody reads the ring. Before a word gets lost by that, it is opened without;
- * if that fails, what a stream could still be sent is kept, the rest released.
+ * nobody reads the ring. Before a word gets lost by that it is opened without.
+ * If that fails, what a stream could still be sent is kept, the rest released.
  */
 static void keep_recent(struct convo *cv)
 {

@@ -161,7 +161,7 @@ static int setup_workers(struct server *s, unsigned n, char *errbuf)
 		err = worker_alloc(&s->workerv[s->workerc], s->workerc,
 				   &s->shared, errbuf);
 		if (!err)
-			++s->workerc;
+			err = worker_start(s->workerv[s->workerc++]);
 	}
 
 	return err;

@@ -102,9 +102,12 @@ struct worker {
 	atomic_uint handed; /* handed over in this second */
 };
 
-/** Set up and start the thread; errbuf says what is wrong */
+/** Set up, without its thread; errbuf says what is wrong */
 CV_NODISCARD int worker_alloc(struct worker **wp, unsigned index,
 			      const struct shared *shared, char *errbuf);
+
+/** Start the thread; without it the caller of this turns the loop */
+CV_NODISCARD int worker_start(struct worker *w);
 
 /* --------------------------------------------------------------- convo */
 

@@ -111,6 +111,12 @@ static void quit_handler(struct loop_post *p)
 	loop_stop(w->net.loop);
 }
 
+static void end_calls(struct worker *w)
+{
+	httpd_close(w->httpd);
+	list_flush(&w->convol);
+}
+
 static void *worker_thread(void *arg)
 {
 	struct worker *w = arg;
@@ -122,9 +128,7 @@ static void *worker_thread(void *arg)
 		log_warn(NULL, "worker counts in the shared block", NULL);
 
 	loop_run(w->net.loop);
-
-	httpd_close(w->httpd);
-	list_flush(&w->convol);
+	end_calls(w);
 
 	return NULL;
 }
@@ -137,8 +141,8 @@ static void destructor(void *arg)
 	if (w->running) {
 		if (!loop_post(w->net.loop, &w->quit))
 			pthread_join(w->thread, NULL);
-	} else if (w->httpd) {
-		httpd_close(w->httpd);
+	} else {
+		end_calls(w);
 	}
 
 	mem_deref(w->tts);
@@ -252,14 +256,20 @@ int worker_alloc(struct worker **wp, unsigned index,
 		err = setup_backends(w, errbuf);
 	if (!err)
 		err = setup_httpd(w, errbuf);
-	if (!err)
-		err = pthread_create(&w->thread, NULL, worker_thread, w);
-	w->running = !err;
 
 	if (err)
 		mem_deref(w);
 	else
 		*wp = w;
+
+	return err;
+}
+
+int worker_start(struct worker *w)
+{
+	int err = pthread_create(&w->thread, NULL, worker_thread, w);
+
+	w->running = !err;
 
 	return err;
 }

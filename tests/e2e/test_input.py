@@ -148,7 +148,10 @@ def test_too_many_fragments(t):
                 ws.send_frame(0, piece, fin=False)
         except OSError:
             pass
+        # the next call has the same id, which is free by now
         assert ws.wait_closed() == 1009, piece
+    ended = 'calls_ended_total{reason="protocol"}'
+    assert daemon.metric(ended) == 2, daemon.metrics()
     unharmed(t, daemon)
 
 

@@ -46,7 +46,7 @@ struct fixture {
 	/* what they saw */
 	struct ws *ws;
 	int picks, requests, upgrades, opens, texts, binaries, drains, closes;
-	int code;
+	int code, fault;
 	enum httpd_port port;
 	bool tls, exact;
 	char target[256], signature[64], body[128];
@@ -104,12 +104,20 @@ static inline void close_handler(int code, void *arg)
 	f->ws = NULL;
 }
 
+static inline void fault_handler(int code, void *arg)
+{
+	struct fixture *f = arg;
+
+	assert_non_null(f->ws);
+	f->fault = code;
+}
+
 static inline int upgrade_handler(struct ws *ws, const struct http_head *head,
 				  void *arg)
 {
 	static const struct ws_handlers handlers = {
 		open_handler, text_handler, binary_handler, drain_handler,
-		close_handler};
+		close_handler, fault_handler};
 	struct fixture *f = arg;
 
 	++f->upgrades;

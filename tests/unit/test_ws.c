@@ -118,6 +118,7 @@ static void expect_closed(struct fixture *f, struct client *c, int code)
 	assert_int_equal(c->err, 0);
 	assert_int_equal(f->closes, 1);
 	assert_int_equal(f->code, code);
+	assert_int_equal(f->fault, code == WS_TOO_BIG ? code : 0);
 	client_free(c);
 	teardown(f);
 }
@@ -396,6 +397,7 @@ static void test_stuck_reader_is_closed(void **state)
 	(void)fill(f, 60000);
 	WAIT_FOR(f, f->closes == 1);
 	assert_int_equal(f->code, WS_ABNORMAL);
+	assert_int_equal(f->fault, WS_ABNORMAL);
 	assert_int_equal(metrics_counter(M_CLOSED_STUCK), before + 1);
 	assert_int_equal(f->drains, 0);
 	client_free(c);
