@@ -108,13 +108,14 @@ def profile(options, pid, _result):
             yield
             process.send_signal(signal.SIGINT)
             process.wait(END_S)
-        report = subprocess.run(
-            ["perf", "report", "-i", data.name, "--stdio", "--no-children",
-             "-g", "none", "--percent-limit", "0.5", "-s", "dso,symbol"],
-            capture_output=True, text=True, check=False).stdout
-    linev = [line for line in report.splitlines()
-             if line.strip() and not line.startswith("#")]
-    print("\n".join(linev[:options.profile]))
+        for keys, lines in (("dso", 8), ("dso,symbol", options.profile)):
+            report = subprocess.run(
+                ["perf", "report", "-i", data.name, "--stdio", "-g", "none",
+                 "--no-children", "-s", keys],
+                capture_output=True, text=True, check=False).stdout
+            linev = [line.rstrip(" -") for line in report.splitlines()
+                     if line.strip() and not line.startswith("#")]
+            print("\n".join(linev[:lines]))
 
 
 # ------------------------------------------------------------- the servers

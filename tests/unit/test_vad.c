@@ -207,6 +207,31 @@ static void test_four_of_five_frames(void **state)
 	}
 }
 
+/* A line that is off zero says nothing, however far it is off; nor does a tone
+ * that no ear finds. Both detectors, the filter behind silence and without. */
+static void test_offset_and_whisper_are_no_speech(void **state)
+{
+	static const int16_t peakv[] = {1, 31, 32, 33, 40, 1000, 32767};
+	int16_t offset[FRAME_SAMPLES], tone[FRAME_SAMPLES];
+
+	(void)state;
+	for (size_t k = 0; k < ARRAY_SIZE(peakv) * 2; k++) {
+		int16_t peak = peakv[k / 2];
+		struct vad *v = NULL;
+
+		for (size_t i = 0; i < FRAME_SAMPLES; i++) {
+			offset[i] = peak;
+			tone[i] = i / 4 % 2 ? peak : (int16_t)-peak;
+		}
+		assert_int_equal(detectorv[k % 2].alloch(&v), 0);
+		for (size_t i = 0; i < 100; i++)
+			assert_false(vad_frame(v, offset));
+		for (size_t i = 0; i < 100 && peak <= 40; i++)
+			assert_false(vad_frame(v, tone));
+		mem_deref(v);
+	}
+}
+
 /* The worst samples there are; a sanitizer watches */
 static void test_full_scale(void **state)
 {
@@ -253,6 +278,7 @@ int main(void)
 		cmocka_unit_test(test_noise_is_no_speech),
 		cmocka_unit_test(test_speech_is_heard_soon),
 		cmocka_unit_test(test_four_of_five_frames),
+		cmocka_unit_test(test_offset_and_whisper_are_no_speech),
 		cmocka_unit_test(test_full_scale),
 		cmocka_unit_test(test_out_of_memory),
 	};
