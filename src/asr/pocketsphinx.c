@@ -40,8 +40,9 @@
 enum {
 	SCHEME_LEN = 13, /* "pocketsphinx:" */
 
-	/* A thread decodes about twelve times faster than people talk (see
-	 * docs/embedded.md), and a caller talks a quarter of the time */
+	/* A thread decodes eleven times faster than people talk, half of what
+	 * they say twice (see docs/embedded.md), and a caller talks a quarter
+	 * of the time: it works 80 % of it */
 	CALLS_PER_THREAD = 24,
 	QUEUE_MAX = 64,      /* utterances waiting in the process */
 	STREAM_JOBS_MAX = 4, /* of one call */

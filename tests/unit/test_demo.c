@@ -102,6 +102,36 @@ static void test_answers_questions(void **state)
 	});
 }
 
+/* How people say it: of the sentences that were tried on the recogniser */
+static void test_other_words_for_it(void **state)
+{
+	talk((const struct turn[]){
+		{"when do you close", "We are open", 0},
+		{"what are your hours", "We are open", 0},
+		{"what do i owe", "forty two euros", 0},
+		{"book me in for thursday at four",
+		 "for thursday at four. Shall", 0},
+		{"sure", "Done", 0},
+		{"i'd like an appointment on wednesday at two",
+		 "for wednesday at two. Shall", 0},
+		{"nope", "not booked", 0},
+		{"i want to cancel", "Which day", 0},
+		{"friday", "cancel the appointment for friday", 0},
+		{"that's correct", "is cancelled", 0},
+		{"can you repeat that", "is cancelled", 0},
+		{"no that's all", "Goodbye", 'h'},
+		{NULL, NULL, 0},
+	});
+	talk((const struct turn[]){
+		{"let me talk to a human please", "putting you", 't'},
+		{NULL, NULL, 0},
+	});
+	talk((const struct turn[]){
+		{"thanks bye", "Goodbye", 'h'},
+		{NULL, NULL, 0},
+	});
+}
+
 static void test_three_times_unclear_offers_a_person(void **state)
 {
 	talk((const struct turn[]){
@@ -298,6 +328,7 @@ int main(void)
 		cmocka_unit_test(test_asks_for_what_is_missing),
 		cmocka_unit_test(test_keeps_day_and_hour_that_came_together),
 		cmocka_unit_test(test_answers_questions),
+		cmocka_unit_test(test_other_words_for_it),
 		cmocka_unit_test(test_three_times_unclear_offers_a_person),
 		cmocka_unit_test(test_yes_and_no_out_of_place),
 		cmocka_unit_test(test_grammar_has_every_intent),
