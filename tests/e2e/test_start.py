@@ -60,13 +60,6 @@ def test_help_and_version(t):
     assert status not in (0, -11, -6), (status, output)
 
 
-def test_manuals_have_the_program_s_settings(t):
-    script = HERE.parent.parent / "scripts" / "settings-docs"
-    done = subprocess.run([PYTHON, script, t.programs["convod"], "--check"],
-                          capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 def test_env_files_are_read_environment_wins(t):
     (t.cwd / ".env").write_text("PORT=1\nDIALOG_URL=echo:\n"
                                 "export DRAIN_SECONDS='7'\n")
