@@ -206,9 +206,10 @@ void ws_accept(struct ws *ws, const struct ws_handlers *h, void *arg);
  *
  * @param buf The message; WS_PRE_BYTES in front of it are overwritten
  *
- * @return 0; EAGAIN: WS_QUEUE_MAX bytes wait, nothing was taken, the drain
- *         handler tells when to go on; ENOTCONN: closing or not open;
- *         EMSGSIZE: more than WS_MESSAGE_MAX; ENOMEM
+ * @return 0; EAGAIN: WS_QUEUE_MAX bytes wait, or there is no memory for what
+ *         must wait: nothing was taken, the drain handler tells when to go
+ *         on; ENOTCONN: closing or not open; EMSGSIZE: more than
+ *         WS_MESSAGE_MAX
  */
 CV_NODISCARD int ws_send_text(struct ws *ws, char *buf, size_t len);
 

@@ -344,6 +344,27 @@ static int fill(struct fixture *f, size_t len)
 	return n;
 }
 
+/* No memory for the queue of a carrier that does not read is no reason to be
+ * mute from then on */
+static void test_no_memory_for_the_queue(void **state)
+{
+	struct fixture *f = setup();
+	struct client *c = ws_client(f);
+	int n;
+
+	(void)state;
+	mem_fail_after(0);
+	n = fill(f, 8000);
+	mem_fail_after(-1);
+	assert_true(n > 0);
+	PUMP_UNTIL(c, (c->n = f->drains ? c->n : 0, f->drains));
+	f->echo = true;
+	put_text(c, "go on");
+	WAIT_FOR(f, f->texts == 1);
+	client_free(c);
+	teardown(f);
+}
+
 static void test_slow_reader_loses_nothing(void **state)
 {
 	struct fixture *f = setup();
@@ -543,6 +564,7 @@ int main(void)
 		cmocka_unit_test(test_server_closes_in_its_handler),
 		cmocka_unit_test(test_peer_vanishes),
 		cmocka_unit_test(test_ping_needs_no_answer),
+		cmocka_unit_test(test_no_memory_for_the_queue),
 		cmocka_unit_test(test_slow_reader_loses_nothing),
 		cmocka_unit_test(test_drained),
 		cmocka_unit_test(test_stuck_reader_is_closed),
