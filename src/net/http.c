@@ -1,14 +1,9 @@
 /**
- * @file http.c  HTTP client of one worker: libcurl's multi interface on libuv
+ * @file http.c  HTTP requests of one worker, as libcurl's transfers
  *
  * Owner graph: the user owns the http_req, which owns the transfer (struct
- * xfer, with libcurl's easy handle), which keeps the client alive. The client
- * owns libcurl's multi handle, and refers weakly to its transfers.
- *
- * libcurl may not be entered again from inside its callbacks. So nothing of
- * ours that a handler may call does so: new requests and the end of a pause
- * wait for the end-of-turn flush, and a transfer that is dropped from inside
- * is put on a list of dead ones until libcurl has returned.
+ * xfer, with libcurl's easy handle), which keeps the client alive
+ * (http_client.c).
  *
  * Redirects are followed here, not by libcurl, because each must be allowed,
  * and because whatever identifies us stays with the first origin.
@@ -16,83 +11,22 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <curl/curl.h>
-#include <uv.h>
 #include <convod/clk.h>
-#include <convod/http.h>
-#include <convod/log.h>
 #include <convod/mem.h>
 #include <convod/str.h>
-#include "curl_init.h"
+#include "http_priv.h"
 
 enum {
-	ORIGIN_MAX = 320,
 	BODY_GROW_MIN = 4096,
 	SKIP_MAX_BYTES = 65536, /* body of a redirect, thrown away */
 	RETRY_AFTER_MAX_S = 86400,
-};
-
-struct http_client {
-	struct loop *loop;
-	CURLM *multi;
-	struct tmr *tmr;         /* libcurl's */
-	struct loop_flush flush; /* starts and resumes */
-	struct list xferl;       /* alive */
-	struct list deadl;       /* dropped while inside libcurl, owned */
-	unsigned inside;         /* depth of calls into libcurl */
-	bool failed;             /* some xfer has its fail set */
-};
-
-struct xfer {
-	struct le le;
-	struct http_client *client; /* reference */
-	struct http_req *req;       /* weak; NULL once over or dropped */
-	CURL *easy;
-	bool added; /* to the multi handle */
-	struct tmr *tmr;
-
-	http_body_h *bodyh;
-	http_done_h *doneh;
-	void *arg;
-
-	char *url;  /* of this hop, without user and password */
-	char *user; /* "user:password" of the first URL, or NULL */
-	char origin[ORIGIN_MAX]; /* of the first URL */
-	bool has_method;
-	unsigned redirects;
-	struct curl_slist *headers;      /* for the first origin */
-	struct curl_slist *bare_headers; /* for any other */
-	bool redirects_on;
-	bool skip; /* this body belongs to a redirect */
-	http_allow_h *allowh;
-
-	bool start;  /* waits for the flush */
-	bool paused; /* as the user wants it */
-	bool held;   /* as libcurl has it */
-	int fail;    /* why it must end, found while inside libcurl */
-
-	char *body;
-	size_t bodyc, body_size, body_max, seen;
-	uint32_t idle_ms;
-	uint64_t end_ms;  /* UINT64_MAX: never */
-	uint64_t last_ms; /* of the last byte */
-	uint64_t start_us, first_us;
 };
 
 struct http_req {
 	struct xfer *x; /* NULL once it is over */
 };
 
-static void finish(struct xfer *x, int err);
-static int begin_hop(struct xfer *x);
-
-/* ------------------------------------------------------------- sockets */
-
-static void enter(struct http_client *c)
-{
-	mem_ref(c);
-	++c->inside;
-}
+/* ------------------------------------------------------------ transfers */
 
 static int curl_to_errno(CURL *easy, CURLcode code)
 {
@@ -122,311 +56,12 @@ static int curl_to_errno(CURL *easy, CURLcode code)
 	}
 }
 
-/** Take the answer that has just ended as a redirect; EAGAIN: it is none */
-static int follow(struct xfer *x)
-{
-	struct curl_header *location;
-	char *url;
-	int err;
-
-	if (!x->skip)
-		return EAGAIN;
-	if (curl_easy_header(x->easy, "location", 0, CURLH_HEADER, -1,
-			     &location))
-		return EPROTO;
-	if (++x->redirects > HTTP_REDIRECTS_MAX)
-		return EPROTO;
-
-	err = url_resolve(&url, x->url, location->value);
-	if (err)
-		return err == ENOMEM ? ENOMEM : EPROTO;
-
-	mem_deref(x->url);
-	x->url = url;
-
-	return begin_hop(x);
-}
-
 static void remove_from_multi(struct xfer *x)
 {
 	if (x->added)
 		(void)curl_multi_remove_handle(x->client->multi, x->easy);
 	x->added = false;
 }
-
-static bool is_redirect(struct xfer *x, long status);
-
-static void transfer_ended(CURL *easy, CURLcode code)
-{
-	struct xfer *x = NULL;
-	long status = 0;
-	int err;
-
-	(void)curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&x);
-	(void)curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-
-	err = x->fail ? x->fail : curl_to_errno(easy, code);
-	if (!err) {
-		x->skip = is_redirect(x, status); /* it may have no body */
-		remove_from_multi(x);
-		err = follow(x);
-		if (!err)
-			return;
-		if (err == EAGAIN)
-			err = 0;
-	}
-	finish(x, err);
-}
-
-static struct xfer *find_failed(const struct http_client *c)
-{
-	struct le *le;
-
-	LIST_FOREACH(&c->xferl, le)
-	{
-		struct xfer *x = list_ledata(le);
-
-		if (x->fail)
-			return x;
-	}
-	return NULL;
-}
-
-/** Back from libcurl: see what has ended, then bury the dead */
-static void leave(struct http_client *c)
-{
-	struct xfer *x;
-	CURLMsg *msg;
-	int n;
-
-	if (--c->inside == 0) {
-		list_flush(&c->deadl);
-		while ((msg = curl_multi_info_read(c->multi, &n)))
-			transfer_ended(msg->easy_handle, msg->data.result);
-		while (c->failed) {
-			x = find_failed(c);
-			if (x)
-				finish(x, x->fail);
-			else
-				c->failed = false;
-		}
-	}
-	mem_deref(c);
-}
-
-static void socket_action(struct http_client *c, curl_socket_t fd, int events)
-{
-	int running;
-
-	enter(c);
-	(void)curl_multi_socket_action(c->multi, fd, events, &running);
-	leave(c);
-}
-
-static void poll_handler(uv_poll_t *poll, int status, int events)
-{
-	struct http_client *c = poll->data;
-	uv_os_fd_t fd;
-	int bits = 0;
-
-	if (uv_fileno((uv_handle_t *)poll, &fd))
-		return;
-	if (status < 0)
-		bits = CURL_CSELECT_ERR;
-	if (events & UV_READABLE)
-		bits |= CURL_CSELECT_IN;
-	if (events & UV_WRITABLE)
-		bits |= CURL_CSELECT_OUT;
-
-	socket_action(c, fd, bits);
-}
-
-static void poll_closed_handler(uv_handle_t *handle)
-{
-	mem_raw_free(handle);
-}
-
-/** Watch a descriptor for the first time */
-static uv_poll_t *poll_alloc(struct http_client *c, curl_socket_t fd)
-{
-	uv_poll_t *poll = mem_raw_malloc(sizeof(*poll));
-
-	if (!poll)
-		return NULL;
-
-	if (uv_poll_init(loop_uv(c->loop), poll, fd)) {
-		mem_raw_free(poll);
-		return NULL;
-	}
-	poll->data = c;
-	(void)curl_multi_assign(c->multi, fd, poll);
-
-	return poll;
-}
-
-/* An error from here would make libcurl give up the whole multi handle, so
- * only the transfer that wants the socket fails. */
-static int socket_callback(CURL *easy, curl_socket_t fd, int what, void *arg,
-			   void *sockp)
-{
-	struct http_client *c = arg;
-	uv_poll_t *poll = sockp;
-	struct xfer *x = NULL;
-	int events = 0;
-
-	if (what == CURL_POLL_REMOVE) {
-		(void)curl_multi_assign(c->multi, fd, NULL);
-		if (poll)
-			uv_close((uv_handle_t *)poll, poll_closed_handler);
-		return 0;
-	}
-
-	if (!poll)
-		poll = poll_alloc(c, fd);
-	if (what & CURL_POLL_IN)
-		events |= UV_READABLE;
-	if (what & CURL_POLL_OUT)
-		events |= UV_WRITABLE;
-	if (poll && !uv_poll_start(poll, events, poll_handler))
-		return 0;
-
-	(void)curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&x);
-	if (x) {
-		x->fail = ENOMEM;
-		c->failed = true;
-	}
-	return 0;
-}
-
-static int timer_callback(CURLM *multi, long ms, void *arg)
-{
-	struct http_client *c = arg;
-
-	(void)multi;
-	if (ms < 0)
-		tmr_cancel(c->tmr);
-	else
-		tmr_start(c->tmr, (uint64_t)ms);
-
-	return 0;
-}
-
-static void timer_handler(void *arg)
-{
-	socket_action(arg, CURL_SOCKET_TIMEOUT, 0);
-}
-
-/* -------------------------------------------------------------- client */
-
-/** Do what http_request() and http_pause() have asked for */
-static int start_or_pause(struct xfer *x)
-{
-	CURLcode code;
-
-	if (x->start) {
-		x->start = false;
-		return begin_hop(x);
-	}
-	if (!x->added || x->held == x->paused)
-		return 0;
-
-	x->held = x->paused;
-	x->last_ms = loop_now_ms(x->client->loop);
-	code = curl_easy_pause(x->easy,
-			       x->held ? CURLPAUSE_RECV : CURLPAUSE_CONT);
-	if (!code)
-		return 0;
-
-	return x->fail ? x->fail : curl_to_errno(x->easy, code);
-}
-
-static void flush_handler(void *arg)
-{
-	struct http_client *c = mem_ref(arg);
-	struct list todol = {0};
-
-	enter(c);
-	/* handlers may drop any transfer, from whatever list it is in */
-	while (c->xferl.head)
-		list_append(&todol, c->xferl.head, c->xferl.head->data);
-	while (todol.head) {
-		struct xfer *x = list_ledata(todol.head);
-		int err;
-
-		list_append(&c->xferl, &x->le, x);
-		err = start_or_pause(x);
-		if (err) {
-			x->fail = err;
-			c->failed = true;
-		}
-	}
-	leave(c);
-
-	/* now, not when libcurl's timer of 0 ms would fire */
-	socket_action(c, CURL_SOCKET_TIMEOUT, 0);
-	mem_deref(c);
-}
-
-static void client_destructor(void *arg)
-{
-	struct http_client *c = arg;
-
-	list_unlink(&c->flush.le);
-	if (c->multi)
-		(void)curl_multi_cleanup(c->multi);
-	mem_deref(c->tmr);
-}
-
-int http_client_alloc(struct http_client **cp, struct loop *l)
-{
-	struct http_client *c;
-	CURLMcode code;
-	int err;
-
-	if (!cp || !l)
-		return EINVAL;
-
-	err = curl_init();
-	if (err)
-		return err;
-
-	c = mem_zalloc(sizeof(*c), client_destructor);
-	if (!c)
-		return ENOMEM;
-
-	c->loop = l;
-	c->flush.h = flush_handler;
-	c->flush.arg = c;
-	err = tmr_alloc(&c->tmr, l, timer_handler, c);
-	if (err)
-		goto out;
-
-	c->multi = curl_multi_init();
-	if (!c->multi) {
-		err = ENOMEM;
-		goto out;
-	}
-	code = curl_multi_setopt(c->multi, CURLMOPT_SOCKETFUNCTION,
-				 socket_callback);
-	if (!code)
-		code = curl_multi_setopt(c->multi, CURLMOPT_SOCKETDATA, c);
-	if (!code)
-		code = curl_multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION,
-					 timer_callback);
-	if (!code)
-		code = curl_multi_setopt(c->multi, CURLMOPT_TIMERDATA, c);
-	err = code ? ENOMEM : 0;
-
-out:
-	if (err)
-		mem_deref(c);
-	else
-		*cp = c;
-
-	return err;
-}
-
-/* ------------------------------------------------------------ transfers */
 
 static bool is_redirect(struct xfer *x, long status)
 {
@@ -536,8 +171,7 @@ static void get_resp(struct xfer *x, struct http_resp *resp)
 	resp->total_us = now - x->start_us;
 }
 
-/** The end. Never from inside libcurl. */
-static void finish(struct xfer *x, int err)
+void xfer_finish(struct xfer *x, int err)
 {
 	struct http_resp resp;
 	struct http_req *r = x->req;
@@ -568,7 +202,7 @@ static void deadline_handler(void *arg)
 		at = MIN(at, x->last_ms + x->idle_ms);
 
 	if (now >= at)
-		finish(x, ETIMEDOUT);
+		xfer_finish(x, ETIMEDOUT);
 	else if (at != UINT64_MAX)
 		tmr_start_at(x->tmr, at);
 }
@@ -576,7 +210,7 @@ static void deadline_handler(void *arg)
 /** Set what changes from hop to hop, and hand the transfer to libcurl */
 static int begin_hop(struct xfer *x)
 {
-	char origin[ORIGIN_MAX];
+	char origin[HTTP_ORIGIN_MAX];
 	bool home;
 	CURLcode code;
 	int err;
@@ -607,6 +241,72 @@ static int begin_hop(struct xfer *x)
 	x->added = true;
 
 	return 0;
+}
+
+/** Take the answer that has just ended as a redirect; EAGAIN: it is none */
+static int follow(struct xfer *x)
+{
+	struct curl_header *location;
+	char *url;
+	int err;
+
+	if (!x->skip)
+		return EAGAIN;
+	if (curl_easy_header(x->easy, "location", 0, CURLH_HEADER, -1,
+			     &location))
+		return EPROTO;
+	if (++x->redirects > HTTP_REDIRECTS_MAX)
+		return EPROTO;
+
+	err = url_resolve(&url, x->url, location->value);
+	if (err)
+		return err == ENOMEM ? ENOMEM : EPROTO;
+
+	mem_deref(x->url);
+	x->url = url;
+
+	return begin_hop(x);
+}
+
+void xfer_ended(struct xfer *x, CURLcode code)
+{
+	long status = 0;
+	int err;
+
+	(void)curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
+
+	err = x->fail ? x->fail : curl_to_errno(x->easy, code);
+	if (!err) {
+		x->skip = is_redirect(x, status); /* it may have no body */
+		remove_from_multi(x);
+		err = follow(x);
+		if (!err)
+			return;
+		if (err == EAGAIN)
+			err = 0;
+	}
+	xfer_finish(x, err);
+}
+
+int xfer_start_or_pause(struct xfer *x)
+{
+	CURLcode code;
+
+	if (x->start) {
+		x->start = false;
+		return begin_hop(x);
+	}
+	if (!x->added || x->held == x->paused)
+		return 0;
+
+	x->held = x->paused;
+	x->last_ms = loop_now_ms(x->client->loop);
+	code = curl_easy_pause(x->easy,
+			       x->held ? CURLPAUSE_RECV : CURLPAUSE_CONT);
+	if (!code)
+		return 0;
+
+	return x->fail ? x->fail : curl_to_errno(x->easy, code);
 }
 
 static void xfer_destructor(void *arg)
