@@ -17,7 +17,7 @@ TAB = 8
 
 # A folder of src/ may use what its own line names, and nothing above it.
 # Headers of include/convod/ belong to the folder that their module is in.
-LAYERS = ["base", "audio net", "carrier asr dialog tts control store",
+LAYERS = ["base", "audio net bot", "carrier asr dialog tts control store",
           "call", "server"]
 
 # Public headers whose name no .c has
