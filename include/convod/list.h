@@ -28,7 +28,6 @@ struct list {
 };
 
 void list_append(struct list *list, struct le *le, void *data);
-void list_prepend(struct list *list, struct le *le, void *data);
 void list_unlink(struct le *le);
 size_t list_count(const struct list *list);
 

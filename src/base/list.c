@@ -20,22 +20,6 @@ void list_append(struct list *list, struct le *le, void *data)
 	list->tail = le;
 }
 
-void list_prepend(struct list *list, struct le *le, void *data)
-{
-	list_unlink(le);
-
-	le->list = list;
-	le->data = data;
-	le->prev = NULL;
-	le->next = list->head;
-
-	if (list->head)
-		list->head->prev = le;
-	else
-		list->tail = le;
-	list->head = le;
-}
-
 void list_unlink(struct le *le)
 {
 	if (!le->list)
