@@ -139,9 +139,12 @@ suppressions=$PWD/tests/tsan.supp"
 }
 
 step_valgrind() {
+	local which=(--no-suite slow)
+
+	! $long || which=()
 	configure plain &&
 		ninja -C build/plain &&
-		meson_tests plain --suite unit -t 20 --wrapper \
+		meson_tests plain --suite unit "${which[@]}" -t 20 --wrapper \
 			"valgrind --quiet --error-exitcode=99 --leak-check=full \
 --errors-for-leak-kinds=definite,indirect,possible --num-callers=30 \
 --suppressions=$PWD/tests/valgrind.supp"
