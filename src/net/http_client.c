@@ -65,12 +65,31 @@ static void leave(struct http_client *c)
 	mem_deref(c);
 }
 
+/* When libcurl lacks memory for a socket it leaves a table of no slots behind,
+ * and divides by their number at the socket's next event (7.88). It does not
+ * say whose: none of the transfers may go on. */
+static void fail_all(struct http_client *c)
+{
+	struct le *le;
+
+	LIST_FOREACH(&c->xferl, le)
+	{
+		struct xfer *x = list_ledata(le);
+
+		if (x->added)
+			x->fail = ENOMEM;
+		c->failed |= x->added;
+	}
+}
+
 static void socket_action(struct http_client *c, curl_socket_t fd, int events)
 {
 	int running;
 
 	enter(c);
-	(void)curl_multi_socket_action(c->multi, fd, events, &running);
+	if (curl_multi_socket_action(c->multi, fd, events, &running) ==
+	    CURLM_OUT_OF_MEMORY)
+		fail_all(c);
 	leave(c);
 }
 

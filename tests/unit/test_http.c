@@ -614,11 +614,14 @@ static void test_stuck_lookup_does_not_block(void **state)
 
 /* libcurl tells of a lack of memory in several ways, and at times by silence;
  * what counts is that it ends with an error and leaves nothing behind */
+static int memory_err;
+
 static int memory_body(void *arg)
 {
 	struct fixture *fx = arg;
 	struct fixture f = {0};
-	struct http_param prm = {.redirects = true, .timeout_ms = 200};
+	/* longer than libcurl waits before it tries something else */
+	struct http_param prm = {.redirects = true, .timeout_ms = 500};
 	struct result r = {0};
 	int err = loop_alloc(&f.loop);
 
@@ -629,6 +632,7 @@ static int memory_body(void *arg)
 		err = start(&f, &r, "/to/hello", &prm, false);
 	if (!err) {
 		run(&f, &r.done);
+		memory_err = r.err;
 		err = r.err ? ENOMEM : 0;
 		assert_true(err || !strcmp(r.body, "hello"));
 	}
@@ -642,6 +646,25 @@ static int memory_body(void *arg)
 static void test_out_of_memory(void **state)
 {
 	oom_loop(memory_body, *state);
+}
+
+/* Memory that is back at once is worse: libcurl goes on with what it has made
+ * only by half. That a transfer hangs shows that it does. */
+static void test_one_allocation_fails(void **state)
+{
+	size_t failed = 1;
+
+	for (long n = 0; failed; n++) {
+		size_t before = mem_blocks();
+		int err;
+
+		mem_fail_all(n, 1);
+		err = memory_body(*state);
+		failed = mem_fail_all(-1, 0);
+		assert_true(!err || err == ENOMEM);
+		assert_int_not_equal(memory_err, ETIMEDOUT);
+		assert_int_equal(before, mem_blocks());
+	}
 }
 
 int main(void)
@@ -664,6 +687,7 @@ int main(void)
 		TEST(test_many_at_once),
 		TEST(test_proxy_of_the_environment_is_ignored),
 		TEST(test_out_of_memory),
+		TEST(test_one_allocation_fails),
 		/* last: its threads let go of their memory when they like */
 		TEST(test_stuck_lookup_does_not_block),
 	};
