@@ -121,10 +121,13 @@ c_files() { # FOLDER...
 step_asan() {
 	export ASAN_OPTIONS=detect_stack_use_after_return=1
 	export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
-	! $long || export CONVOD_LONG=1 # more rounds of what is random
+	local slower=1
+
+	# more rounds of what is random, every allocation failing once
+	! $long || export CONVOD_LONG=1 slower=10
 	configure asan -Db_sanitize=address,undefined &&
 		ninja -C build/asan &&
-		meson_tests asan
+		meson_tests asan -t $slower
 }
 
 # A data race in a test without threads is impossible, but to keep a list of
