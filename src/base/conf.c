@@ -423,6 +423,13 @@ static const char *process_getenv(const char *name, void *arg)
 	return getenv(name);
 }
 
+/* gettext uses the same variable for a list of locales ("en_US:en"), which
+ * desktops set for every program: not meant for us */
+static bool is_gettext(const char *name, const char *value)
+{
+	return !strcmp(name, "LANGUAGE") && strpbrk(value, ":.");
+}
+
 static int load_environment(struct load *ld, conf_getenv_h *getenvh, void *arg)
 {
 	int err = 0;
@@ -436,7 +443,7 @@ static int load_environment(struct load *ld, conf_getenv_h *getenvh, void *arg)
 		if (!str_isset(value) && itemv[i].alias)
 			value = getenvh(itemv[i].alias, arg);
 		/* set but empty is as good as unset: compose files do that */
-		if (str_isset(value))
+		if (str_isset(value) && !is_gettext(name, value))
 			err = set_named(ld, &itemv[i], value, "environment");
 	}
 
@@ -466,17 +473,10 @@ static int replace(char **sp, const char *value)
 	return 0;
 }
 
-/*
- * A BCP-47 tag; "is_IS" is taken for one. gettext uses the same variable for
- * a list of locales ("en_US:en"), which desktops set for every program: not
- * meant for us.
- */
+/* A BCP-47 tag; "is_IS" is taken for one */
 static int check_language(struct conf *c, char *errbuf)
 {
 	char *s = c->language;
-
-	if (strpbrk(s, ":."))
-		*s = '\0';
 
 	for (char *p = s; *p; p++) {
 		if (*p == '_')
