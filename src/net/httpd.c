@@ -501,11 +501,6 @@ static void lws_log_handler(int level, const char *line)
 		log_debug(NULL, "libwebsockets", "text=\"%s\"", LOG_STR(s));
 }
 
-static void lws_log_init(void)
-{
-	lws_set_log_level(LLL_ERR | LLL_WARN, lws_log_handler);
-}
-
 /* libwebsockets sets OpenSSL and the C library's time zone up with each
  * context, and neither is safe in two threads at once (4.1.6: TSan sees it in
  * tzset(), and a context's certificates leak) */
@@ -513,7 +508,6 @@ static pthread_mutex_t context_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static int context_create(struct httpd *h, const struct httpd_param *prm)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	void *loops[] = {loop_uv(h->loop)};
 	struct lws_context_creation_info info = {
 		.port = CONTEXT_PORT_NO_LISTEN,
@@ -545,7 +539,6 @@ static int context_create(struct httpd *h, const struct httpd_param *prm)
 		info.provided_client_ssl_ctx = h->client_ctx;
 	}
 
-	(void)pthread_once(&once, lws_log_init);
 	h->context = lws_create_context(&info);
 	if (!h->context)
 		return EIO;
@@ -599,7 +592,12 @@ int httpd_alloc(struct httpd **hp, struct loop *l,
 	err = tmr_alloc(&h->tmr, l, tick_handler, h);
 	if (!err) {
 		(void)pthread_mutex_lock(&context_lock);
+		/* Why it cannot start is worth a line. Afterwards it is
+		 * silent: it prints into one buffer for all threads, and
+		 * peers could make it print. */
+		lws_set_log_level(LLL_ERR | LLL_WARN, lws_log_handler);
 		err = context_create(h, prm);
+		lws_set_log_level(0, lws_log_handler);
 		(void)pthread_mutex_unlock(&context_lock);
 	}
 	if (err) {
