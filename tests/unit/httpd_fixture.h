@@ -116,8 +116,8 @@ static inline int upgrade_handler(struct ws *ws, const struct http_head *head,
 				  void *arg)
 {
 	static const struct ws_handlers handlers = {
-		open_handler, text_handler, binary_handler, drain_handler,
-		close_handler, fault_handler};
+		open_handler,  text_handler,  binary_handler,
+		drain_handler, close_handler, fault_handler};
 	struct fixture *f = arg;
 
 	++f->upgrades;
