@@ -101,6 +101,18 @@ out:
 	return err;
 }
 
+static int handle_alloc(CURLU **up)
+{
+	int err = curl_init();
+
+	if (err)
+		return err;
+
+	*up = curl_url();
+
+	return *up ? 0 : ENOMEM;
+}
+
 int url_origin(char *dst, size_t size, const char *url)
 {
 	CURLU *u;
@@ -109,13 +121,9 @@ int url_origin(char *dst, size_t size, const char *url)
 	if (!dst || !size || !url)
 		return EINVAL;
 
-	err = curl_init();
+	err = handle_alloc(&u);
 	if (err)
 		return err;
-
-	u = curl_url();
-	if (!u)
-		return ENOMEM;
 
 	err = set_url(u, url);
 	if (!err)
@@ -136,13 +144,9 @@ int url_resolve(char **dst, const char *base, const char *ref)
 	if (!dst || !base || !ref)
 		return EINVAL;
 
-	err = curl_init();
+	err = handle_alloc(&u);
 	if (err)
 		return err;
-
-	u = curl_url();
-	if (!u)
-		return ENOMEM;
 
 	err = set_url(u, base);
 	/* setting a URL again resolves it against the one before */
