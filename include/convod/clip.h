@@ -51,6 +51,23 @@ size_t clip_len(const struct clip *c);
 /** The samples; valid until the next clip_append() */
 const uint8_t *clip_data(const struct clip *c);
 
+/** Where a word begins, in the audio and in the text that it speaks */
+struct clip_word {
+	uint32_t pos;  /* sample */
+	uint32_t text; /* byte */
+};
+
+/**
+ * Note where a word begins; both positions grow. Voices that know do so before
+ * they append the audio of the word.
+ *
+ * @return 0; ESHUTDOWN after the end; ENOMEM
+ */
+CV_NODISCARD int clip_add_word(struct clip *c, uint32_t pos, uint32_t text);
+
+/** The words so far; valid until the next clip_add_word() */
+size_t clip_words(const struct clip *c, const struct clip_word **wordv);
+
 /** Watch; to stop: list_unlink(&w->le). The handler may unlink any watch of
  * this clip and drop its references to it. After the end there is nothing to
  * watch: the watches are taken off, further ones are not put on. */

@@ -95,9 +95,50 @@ void playout_clear(struct playout *p, uint64_t now_ms);
 /** A mark came back from the carrier */
 void playout_mark(struct playout *p, const char *name, uint64_t now_ms);
 
+/**
+ * Be silent, but keep what is left: `clear` is sent as by playout_clear(), the
+ * outstanding marks are void. Utterances that were heard to their end are
+ * finished; nothing more is sent until playout_resume() or playout_clear().
+ * What is queued meanwhile waits.
+ */
+void playout_hold(struct playout *p, uint64_t now_ms);
+
+/**
+ * Go on where playout_hold() stopped: at the last word that began before the
+ * last frame heard if the clip knows its words, else in the last pause (at
+ * least PLAYOUT_PAUSE_MS below PLAYOUT_PAUSE_DB) before it, else from the
+ * beginning of the clip.
+ */
+void playout_resume(struct playout *p, uint64_t now_ms);
+
+enum { PLAYOUT_PAUSE_MS = 60, PLAYOUT_PAUSE_DB = -40 /* dBFS */ };
+
 /** Milliseconds of an utterance that the caller has heard by now */
 uint32_t playout_heard_ms(const struct playout *p, uint32_t utterance,
 			  uint64_t now_ms);
+
+/** What the caller has heard of an utterance */
+struct playout_heard {
+	uint32_t ms;
+	uint32_t total_ms; /* of the whole utterance; 0: not known yet */
+	bool timed;        /* the clip knows its words: text is right  */
+	uint32_t text;     /* bytes of the text up to the last word whose
+			    * beginning was heard, that word included if the
+			    * next one has begun */
+};
+
+/** Exact to 100 ms; while held, as of the moment of playout_hold() */
+void playout_heard(const struct playout *p, uint32_t utterance,
+		   struct playout_heard *h, uint64_t now_ms);
+
+/**
+ * Play a clip over and over while nothing else has anything to send; what is
+ * queued goes before it at once, with a fade. It has no mark and is no
+ * utterance.
+ *
+ * @param c NULL: no longer
+ */
+void playout_filler(struct playout *p, struct clip *c);
 
 /** Is anything queued, being sent or still in the carrier's buffer? */
 bool playout_is_busy(const struct playout *p, uint64_t now_ms);

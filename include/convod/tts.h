@@ -20,6 +20,13 @@ struct tts_param {
 	const char *language;
 };
 
+/** What to speak; valid until speak() returns */
+struct tts_text {
+	const char *text;     /* UTF-8; a sentence, or some */
+	const char *voice;    /* not set: the configured one */
+	const char *language; /* BCP-47; not set: the configured one */
+};
+
 struct tts_backend {
 	const char *name;
 	const char *schemev[4];
@@ -33,7 +40,7 @@ struct tts_backend {
 	 *
 	 * @param rp Request; mem_deref() cancels
 	 */
-	int (*speak)(void **rp, struct tts *t, const char *text,
+	int (*speak)(void **rp, struct tts *t, const struct tts_text *text,
 		     struct clip *clip);
 };
 

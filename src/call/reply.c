@@ -127,6 +127,8 @@ void call_act(struct call *c, const struct dialog_act *act, uint64_t now_ms)
 		log_info(c->id, "transfer asked for", NULL);
 		call_end_when_said(c, CALL_END_TRANSFER);
 		break;
+	default:
+		break;
 	}
 }
 

@@ -45,10 +45,13 @@ static void send_turn(struct call *c, bool opening, uint64_t now_ms)
 	struct dialog_turn t = {
 		.text = opening || !c->pendingc ? "" : c->pending,
 		.language = c->language,
-		.spoken = c->pending_spoken,
-		.rejected = c->pending_noise && !c->pendingc,
+		.kind = opening             ? DIALOG_OPENING
+			: !c->pendingc      ? DIALOG_NOISE
+			: c->pending_spoken ? DIALOG_SPEECH
+					    : DIALOG_KEYS,
 		.interrupted = c->interrupted,
 		.heard_ms = c->heard_ms,
+		.heard = "",
 	};
 	int err;
 

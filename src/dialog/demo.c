@@ -413,7 +413,8 @@ static int demo_start_turn(struct dialog_session *ds,
 	if (s->thinking)
 		return EBUSY;
 
-	demo_turn(s->demo->bot, &s->state, &s->answer, t->text, t->rejected);
+	demo_turn(s->demo->bot, &s->state, &s->answer, t->text,
+		  t->kind == DIALOG_NOISE);
 	s->thinking = true;
 	++s->turns;
 	loop_flush_later(s->demo->loop, &s->flush);

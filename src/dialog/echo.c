@@ -113,7 +113,7 @@ static int echo_turn(struct dialog_session *ds, const struct dialog_turn *t)
 
 	if (s->text)
 		return EBUSY;
-	if (t->rejected)
+	if (t->kind == DIALOG_NOISE)
 		text = "I heard you, but I did not get the words.";
 	else if (!text[0])
 		text = "Say something, and I say it back.";

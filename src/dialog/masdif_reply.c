@@ -201,10 +201,11 @@ static int print_json(char **dst, const json_t *root)
 int masdif_request_print(char **bodyp, const struct dialog_turn *turn)
 {
 	const char *text = turn->text;
+	bool spoken = turn->kind == DIALOG_SPEECH;
 	json_t *root;
 	int err;
 
-	text += strspn(text, turn->spoken ? "/ \t\r\n" : " \t\r\n");
+	text += strspn(text, spoken ? "/ \t\r\n" : " \t\r\n");
 	if (!*text)
 		return ENODATA;
 	if (!utf8_is_valid(text, strlen(text)))
@@ -212,7 +213,7 @@ int masdif_request_print(char **bodyp, const struct dialog_turn *turn)
 
 	/* "tts" is left out: absent means on */
 	root = json_pack("{s:s, s:{s:b, s:s*}}", "text", text, "metadata",
-			 "asr_generated", turn->spoken, "language",
+			 "asr_generated", spoken, "language",
 			 str_isset(turn->language) ? turn->language : NULL);
 	if (!root)
 		return ENOMEM;

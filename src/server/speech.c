@@ -133,7 +133,8 @@ int speech_say_op(uint32_t utterance, const char *text, void *arg)
 		return err;
 
 	metrics_inc(M_TTS_REQUESTS);
-	err = tts->be->speak(&sp->request, tts, text, sp->clip);
+	err = tts->be->speak(&sp->request, tts,
+			     &(struct tts_text){.text = text}, sp->clip);
 	if (err) {
 		metrics_inc(M_TTS_FAILED);
 		mem_deref(sp);

@@ -278,7 +278,7 @@ static void request_destructor(void *arg)
 	mem_deref(r->b);
 }
 
-static int flite_speak(void **rp, struct tts *t, const char *text,
+static int flite_speak(void **rp, struct tts *t, const struct tts_text *text,
 		       struct clip *clip)
 {
 	struct request *r = mem_zalloc(sizeof(*r), request_destructor);
@@ -289,8 +289,8 @@ static int flite_speak(void **rp, struct tts *t, const char *text,
 
 	r->b = mem_ref(CONTAINER_OF(t, struct backend, tts));
 	r->clip = mem_ref(clip);
-	r->len = MIN(strlen(text), TEXT_MAX);
-	err = str_ndup(&r->text, text, r->len);
+	r->len = MIN(strlen(text->text), TEXT_MAX);
+	err = str_ndup(&r->text, text->text, r->len);
 	if (!err)
 		err = next_sentence(r);
 	if (!err && !r->job)

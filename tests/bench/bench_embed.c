@@ -227,7 +227,7 @@ static bool speak(struct net *net, struct tts *t, const char *text,
 		return false;
 
 	clip_watch(c, &w);
-	if (t->be->speak(&request, t, text, c)) {
+	if (t->be->speak(&request, t, &(struct tts_text){.text = text}, c)) {
 		mem_deref(c);
 		return false;
 	}

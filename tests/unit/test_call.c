@@ -35,9 +35,9 @@ static int turn_op(const struct dialog_turn *t, void *arg)
 	note(f, 'T', 0, t->text);
 	if (t->interrupted)
 		note(f, 'h', t->heard_ms, NULL);
-	if (t->rejected)
+	if (t->kind == DIALOG_NOISE)
 		note(f, 'r', 0, NULL);
-	if (!t->spoken && *t->text)
+	if (t->kind == DIALOG_KEYS)
 		note(f, 'k', 0, NULL);
 
 	return f->turn_err;

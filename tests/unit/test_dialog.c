@@ -20,7 +20,11 @@ struct fixture {
 	bool drop_at_open, drop_at_done;
 };
 
-static const struct dialog_call call = {"CAtest", "+354555", "+354556"};
+static const struct dialog_call call = {
+	.call_id = "CAtest",
+	.caller = "+354555",
+	.called = "+354556",
+};
 
 static void note(struct fixture *f, const char *what, const char *text)
 {
@@ -35,7 +39,7 @@ static int turn(struct fixture *f, const char *text)
 	return f->d->be->turn(f->s, &(struct dialog_turn){
 					    .text = text,
 					    .language = "en-US",
-					    .spoken = true,
+					    .kind = DIALOG_SPEECH,
 				    });
 }
 
@@ -52,8 +56,9 @@ static void open_handler(int err, const char *conversation, void *arg)
 
 static void act_handler(const struct dialog_act *act, void *arg)
 {
-	static const char *const namev[] = {"say", "play", "hangup",
-					    "transfer"};
+	static const char *const namev[] = {
+		"say", "play", [DIALOG_TRANSFER] = "transfer",
+		[DIALOG_HANGUP] = "hangup"};
 	struct fixture *f = arg;
 	enum mischief mischief = f->mischief;
 
@@ -160,7 +165,7 @@ static void test_rejected(void **state)
 		assert_int_equal(f.d->be->turn(f.s,
 					       &(struct dialog_turn){
 						       .text = "",
-						       .rejected = true,
+						       .kind = DIALOG_NOISE,
 					       }),
 				 0);
 		turns(&f);
@@ -273,12 +278,13 @@ static void test_bad_urls(void **state)
 
 	assert_int_equal(loop_alloc(&l), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(tests); i++)
-		assert_int_equal(
-			dialog_alloc(&d,
-				     &(struct dialog_param){tests[i].url,
-							    "en-US", 0},
-				     &(struct net){.loop = l}),
-			tests[i].err);
+		assert_int_equal(dialog_alloc(&d,
+					      &(struct dialog_param){
+						      .url = tests[i].url,
+						      .language = "en-US",
+					      },
+					      &(struct net){.loop = l}),
+				 tests[i].err);
 	mem_deref(l);
 }
 

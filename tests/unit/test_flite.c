@@ -78,7 +78,8 @@ static int speak(struct fixture *f, const char *text)
 	f->watch.h = watch_handler;
 	f->watch.arg = f;
 	clip_watch(f->clip, &f->watch);
-	err = f->tts->be->speak(&f->request, f->tts, text, f->clip);
+	err = f->tts->be->speak(&f->request, f->tts,
+				&(struct tts_text){.text = text}, f->clip);
 	if (!err)
 		loop_run(f->loop);
 
@@ -127,10 +128,13 @@ static void test_cancel_while_at_work(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_int_equal(f->tts->be->speak(&f->request, f->tts,
-					   "A sentence of some length.",
-					   f->clip),
-			 0);
+	assert_int_equal(
+		f->tts->be->speak(&f->request, f->tts,
+				  &(struct tts_text){
+					  .text = "A sentence of some length.",
+				  },
+				  f->clip),
+		0);
 	f->request = mem_deref(f->request);
 	loop_turn(f->loop, false);
 	assert_false(clip_is_ended(f->clip));
@@ -146,8 +150,8 @@ static void test_full_queue_refuses(void **state)
 	unsigned refused = 0;
 
 	for (size_t i = 0; i < REQUESTS; i++) {
-		int err = f->tts->be->speak(&requestv[i], f->tts,
-					    "A sentence of some length.",
+		struct tts_text text = {.text = "A sentence of some length."};
+		int err = f->tts->be->speak(&requestv[i], f->tts, &text,
 					    f->clip);
 
 		assert_true(err == 0 || err == ENOBUFS);
@@ -180,7 +184,8 @@ static int speak_body(void *arg)
 	int err = clip_alloc(&c, CLIP_MAX);
 
 	if (!err)
-		err = f->tts->be->speak(&r, f->tts, "Yes. No.", c);
+		err = f->tts->be->speak(
+			&r, f->tts, &(struct tts_text){.text = "Yes. No."}, c);
 	while (!err && !clip_is_ended(c))
 		loop_turn(f->loop, true);
 	if (!err)

@@ -196,11 +196,15 @@ static void test_requests(void **state)
 		int err;
 		const char *body;
 	} tests[] = {
-		{{.text = "já \"takk\"", .language = "is-IS", .spoken = true},
+		{{.text = "já \"takk\"",
+		  .language = "is-IS",
+		  .kind = DIALOG_SPEECH},
 		 0,
 		 "{\"text\":\"já \\\"takk\\\"\",\"metadata\":"
 		 "{\"asr_generated\":true,\"language\":\"is-IS\"}}"},
-		{{.text = " / /restart", .language = "", .spoken = true},
+		{{.text = " / /restart",
+		  .language = "",
+		  .kind = DIALOG_SPEECH},
 		 0,
 		 "{\"text\":\"restart\",\"metadata\":"
 		 "{\"asr_generated\":true}}"},
@@ -208,9 +212,9 @@ static void test_requests(void **state)
 		 0,
 		 "{\"text\":\"/dtmf{\\\"d\\\":1}\",\"metadata\":"
 		 "{\"asr_generated\":false,\"language\":\"en-US\"}}"},
-		{{.text = "//  /", .spoken = true}, ENODATA, NULL},
+		{{.text = "//  /", .kind = DIALOG_SPEECH}, ENODATA, NULL},
 		{{.text = ""}, ENODATA, NULL},
-		{{.text = "\xff", .spoken = true}, EINVAL, NULL},
+		{{.text = "\xff", .kind = DIALOG_SPEECH}, EINVAL, NULL},
 	};
 
 	(void)state;
@@ -444,7 +448,7 @@ static int open_session(struct fixture *f)
 static int say(struct fixture *f, const char *text)
 {
 	const struct dialog_turn turn = {
-		.text = text, .language = "is-IS", .spoken = true};
+		.text = text, .language = "is-IS", .kind = DIALOG_SPEECH};
 
 	return dialog_masdif.turn(f->session, &turn);
 }
