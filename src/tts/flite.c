@@ -19,9 +19,9 @@
 #include <convod/log.h>
 #include <convod/mem.h>
 #include <convod/metrics.h>
+#include <convod/sentence.h>
 #include <convod/str.h>
 #include <convod/tts.h>
-#include "sentence.h"
 
 /* The voices' libraries have no headers */
 cst_voice *register_cmu_us_slt(const char *voxdir);

@@ -3,7 +3,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include "../../src/tts/sentence.h"
+#include <convod/sentence.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,5 +1,5 @@
 #include <convod/defs.h>
-#include "../../src/tts/sentence.h"
+#include <convod/sentence.h>
 #include "test.h"
 
 static void test_cut(void **state)
@@ -13,6 +13,8 @@ static void test_cut(void **state)
 		{"One.", true, "One."},
 		{"One.", false, NULL},
 		{"One. ", false, "One."},
+		{"On the 3. ", false, NULL}, /* "maí" may follow */
+		{"On the 3. ", true, "On the 3."},
 		{"One", false, NULL},
 		{"One", true, "One"},
 		{"", true, ""},

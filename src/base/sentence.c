@@ -4,7 +4,7 @@
 #include <ctype.h>
 #include <string.h>
 #include <strings.h>
-#include "sentence.h"
+#include <convod/sentence.h>
 
 static bool is_blank(char c)
 {
@@ -48,7 +48,7 @@ static size_t word_start(const char *s, size_t end)
  * An ordinal as in "3. maí": a lower-case word follows. With a capital after
  * it, it is the end of "…on the 3. We…"
  */
-static bool is_ordinal(const char *s, size_t dot, size_t len)
+static bool is_ordinal(const char *s, size_t dot, size_t len, bool last)
 {
 	size_t i = dot + 1;
 
@@ -56,8 +56,10 @@ static bool is_ordinal(const char *s, size_t dot, size_t len)
 		return false;
 	while (i < len && is_blank(s[i]))
 		++i;
+	if (i == len)
+		return !last; /* it may still become one */
 
-	return i < len && is_letter(s[i]) && !isupper((unsigned char)s[i]);
+	return is_letter(s[i]) && !isupper((unsigned char)s[i]);
 }
 
 static bool is_end_mark(const char *s, size_t i, size_t len, size_t *bytes)
@@ -74,7 +76,7 @@ static bool is_end_mark(const char *s, size_t i, size_t len, size_t *bytes)
 }
 
 /* Does a sentence end with the mark at i? */
-static bool ends_here(const char *s, size_t i, size_t len)
+static bool ends_here(const char *s, size_t i, size_t len, bool last)
 {
 	size_t start;
 
@@ -84,7 +86,7 @@ static bool ends_here(const char *s, size_t i, size_t len)
 	if (is_abbreviation(s + start, i - start))
 		return false;
 
-	return !is_ordinal(s, i, len);
+	return !is_ordinal(s, i, len, last);
 }
 
 /* Too long without an end: the last blank that fits, better a comma */
@@ -132,7 +134,7 @@ size_t sentence_cut(const char *s, size_t len, bool last)
 		if (next == len)
 			break; /* certain only with the next character */
 		if ((s[i] == '\n' || is_blank(s[next])) &&
-		    ends_here(s, i, len))
+		    ends_here(s, i, len, last))
 			return next;
 	}
 

@@ -6,6 +6,8 @@
 
 #include <convod/defs.h>
 
+CV_BEGIN_DECLS
+
 enum {
 	SENTENCE_MAX = 240, /* bytes; then it is cut at a blank */
 };
@@ -32,5 +34,7 @@ size_t sentence_cut(const char *s, size_t len, bool last);
  * @return true if there is anything to say: a letter or a digit
  */
 bool sentence_clean(char *dst, const char *s, size_t len);
+
+CV_END_DECLS
 
 #endif
