@@ -12,12 +12,12 @@
  *	                    │ no ──▶ otherwise ──────────────────▶ more
  */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <convod/log.h>
 #include <convod/mem.h>
 #include <convod/str.h>
 #include "demo.h"
+#include "session.h"
 
 /* ---------------------------------------------------------- what to say */
 
@@ -241,16 +241,26 @@ static void heard(const struct bot *b, struct demo_state *s,
 	}
 }
 
+/* Whoever is there may have missed the question */
+static void ask_again(const struct bot *b, struct demo_state *s,
+		      struct demo_answer *a)
+{
+	say(b, s, a, s->said[0] ? s->said : b->greeting);
+}
+
 void demo_turn(const struct bot *b, struct demo_state *s,
-	       struct demo_answer *a, const char *text, bool rejected)
+	       struct demo_answer *a, enum dialog_turn_kind kind,
+	       const char *text)
 {
 	struct bot_heard h;
 	unsigned before = s->unclear;
 
 	memset(a, 0, sizeof(*a));
-	if (!text[0] && !rejected) {
+	if (kind == DIALOG_OPENING) {
 		memset(s, 0, sizeof(*s));
 		say(b, s, a, b->greeting);
+	} else if (kind == DIALOG_NOBODY) {
+		ask_again(b, s, a);
 	} else {
 		bot_hear(b, &h, text);
 		if (h.intent)
@@ -270,20 +280,15 @@ void demo_turn(const struct bot *b, struct demo_state *s,
 
 struct demo {
 	struct dialog d; /* first */
-	struct loop *loop;
+	const struct net *net;
 	struct bot *bot;
 };
 
-struct session {
-	struct dialog_session s; /* first */
-	struct demo *demo;       /* the same as s.dialog */
+struct talk {
+	struct session s;  /* first */
+	struct demo *demo; /* the same as s.ds.dialog */
 	struct demo_state state;
 	struct demo_answer answer;
-	struct loop_flush flush;
-	bool opening;
-	bool thinking;
-	unsigned turns;
-	char id[DIALOG_ID_MAX];
 };
 
 static void demo_destructor(void *arg)
@@ -305,7 +310,7 @@ static int demo_alloc(struct dialog **dp, const struct dialog_param *prm,
 		return ENOMEM;
 
 	d->d.be = &dialog_demo;
-	d->loop = net->loop;
+	d->net = net;
 	err = bot_load(&d->bot, path ? path + 1 : "", why);
 	if (err) {
 		log_error(NULL, "bot file cannot be used",
@@ -320,113 +325,71 @@ static int demo_alloc(struct dialog **dp, const struct dialog_param *prm,
 	return err;
 }
 
-static void session_destructor(void *arg)
+static void talk_destructor(void *arg)
 {
-	struct session *s = arg;
+	struct talk *t = arg;
 
-	list_unlink(&s->flush.le);
-	mem_deref(s->s.dialog);
-}
-
-/* The owner let go inside a handler; only our own reference is left */
-static bool is_abandoned(const struct session *s)
-{
-	return mem_nrefs(s) == 1;
-}
-
-/* Not cancelled by a handler, maybe for another turn, nor gone */
-static bool is_wanted(const struct session *s, unsigned turn)
-{
-	return s->thinking && s->turns == turn && !is_abandoned(s);
-}
-
-static void act(struct session *s, unsigned turn, enum dialog_act_type type,
-		const char *text)
-{
-	if (is_wanted(s, turn))
-		s->s.h.acth(&(struct dialog_act){.type = type,
-						 .text = text,
-						 .url = "",
-						 .origin = ""},
-			    s->s.arg);
-}
-
-static void deliver(struct session *s)
-{
-	struct demo_answer a = s->answer;
-	unsigned turn = s->turns;
-
-	act(s, turn, DIALOG_SAY, a.text);
-	if (a.transfer)
-		act(s, turn, DIALOG_TRANSFER, a.number);
-	if (a.hangup)
-		act(s, turn, DIALOG_HANGUP, "");
-
-	if (!is_wanted(s, turn))
-		return;
-	s->thinking = false;
-	s->s.h.doneh(0, s->s.arg);
-}
-
-/* At the end of the turn of the loop, as handlers come later */
-static void flush_handler(void *arg)
-{
-	struct session *s = mem_ref(arg);
-
-	if (s->opening) {
-		s->opening = false;
-		s->s.h.openh(0, s->id, s->s.arg);
-	}
-	if (s->thinking && !is_abandoned(s))
-		deliver(s);
-	mem_deref(s);
+	session_close(&t->s);
 }
 
 static int demo_open(struct dialog_session **sp, struct dialog *d,
 		     const struct dialog_call *call,
 		     const struct dialog_handlers *h, void *arg)
 {
-	struct session *s = mem_zalloc(sizeof(*s), session_destructor);
+	struct talk *t = mem_zalloc(sizeof(*t), talk_destructor);
+	int err;
 
-	if (!s)
+	if (!t)
 		return ENOMEM;
 
-	s->s.dialog = mem_ref(d);
-	s->s.h = *h;
-	s->s.arg = arg;
-	s->demo = CONTAINER_OF(d, struct demo, d);
-	s->flush.h = flush_handler;
-	s->flush.arg = s;
-	s->opening = true;
-	(void)snprintf(s->id, sizeof(s->id), "demo-%s", call->call_id);
-	loop_flush_later(s->demo->loop, &s->flush);
-	*sp = &s->s;
+	t->demo = CONTAINER_OF(d, struct demo, d);
+	err = session_open(&t->s, d, t->demo->net, call, h, arg);
+	if (err)
+		mem_deref(t);
+	else
+		*sp = &t->s.ds;
 
-	return 0;
+	return err;
+}
+
+static void answer_handler(struct session *s)
+{
+	struct demo_answer a = CONTAINER_OF(s, struct talk, s)->answer;
+	const struct {
+		bool on;
+		struct dialog_act act;
+	} stepv[] = {
+		{a.text[0], {.type = DIALOG_SAY, .text = a.text}},
+		{a.transfer, {.type = DIALOG_TRANSFER, .text = a.number}},
+		{a.hangup, {.type = DIALOG_HANGUP}},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(stepv); i++) {
+		if (stepv[i].on && !session_act(s, &stepv[i].act))
+			return;
+	}
+
+	session_done(s, 0);
 }
 
 static int demo_start_turn(struct dialog_session *ds,
-			   const struct dialog_turn *t)
+			   const struct dialog_turn *turn)
 {
-	struct session *s = CONTAINER_OF(ds, struct session, s);
+	struct talk *t = CONTAINER_OF(ds, struct talk, s.ds);
+	int err = session_begin(&t->s);
 
-	if (s->thinking)
-		return EBUSY;
+	if (err)
+		return err;
 
-	demo_turn(s->demo->bot, &s->state, &s->answer, t->text,
-		  t->kind == DIALOG_NOISE);
-	s->thinking = true;
-	++s->turns;
-	loop_flush_later(s->demo->loop, &s->flush);
+	demo_turn(t->demo->bot, &t->state, &t->answer, turn->kind, turn->text);
+	session_later(&t->s, answer_handler);
 
 	return 0;
 }
 
 static void demo_cancel(struct dialog_session *ds)
 {
-	struct session *s = CONTAINER_OF(ds, struct session, s);
-
-	s->thinking = false;
+	session_cancel(CONTAINER_OF(ds, struct session, ds));
 }
 
 const struct dialog_backend dialog_demo = {
@@ -437,4 +400,5 @@ const struct dialog_backend dialog_demo = {
 	.turn = demo_start_turn,
 	.cancel = demo_cancel,
 	.opens = true,
+	.knows_nobody = true,
 };

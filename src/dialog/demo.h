@@ -36,9 +36,10 @@ struct demo_answer {
 /**
  * Answer a turn
  *
- * @param text What the caller said; "" opens the conversation, unless rejected
+ * @param text What was said or keyed in; "" with the other kinds
  */
 void demo_turn(const struct bot *b, struct demo_state *s,
-	       struct demo_answer *a, const char *text, bool rejected);
+	       struct demo_answer *a, enum dialog_turn_kind kind,
+	       const char *text);
 
 #endif

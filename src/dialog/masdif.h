@@ -37,7 +37,7 @@ CV_NODISCARD int masdif_reply_parse(struct masdif_reply **rp, const char *p,
  *
  * @param id DIALOG_ID_MAX bytes; only what a path can hold as it is
  *
- * @return 0; EPROTO
+ * @return 0; EPROTO; ENOMEM
  */
 CV_NODISCARD int masdif_id_parse(char *id, const char *p, size_t n);
 

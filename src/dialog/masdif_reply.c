@@ -5,7 +5,7 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <jansson.h>
+#include <convod/json.h>
 #include <convod/mem.h>
 #include <convod/str.h>
 #include "masdif.h"
@@ -20,15 +20,6 @@ static void destructor(void *arg)
 		mem_deref(r->srcv[i]);
 	mem_raw_free(r->textv);
 	mem_deref(r->text);
-}
-
-/* Jansson takes any member name; a string with a zero inside is refused by
- * its parser, so a C string is all of it. */
-static const char *get_string(const json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-
-	return str_isset(s) ? s : NULL;
 }
 
 static int add_text(struct masdif_reply *r, const char *s)
@@ -56,10 +47,10 @@ static int add_audio(struct masdif_reply *r, const json_t *attachment)
 	const char *src;
 	int err;
 
-	if (!str_eq(get_string(attachment, "type"), "audio"))
+	if (!str_eq(jsn_str(attachment, "type"), "audio"))
 		return 0;
 
-	src = get_string(json_object_get(attachment, "payload"), "src");
+	src = jsn_str(json_object_get(attachment, "payload"), "src");
 	if (!src || r->srcc == MASDIF_AUDIO_MAX)
 		return 0;
 
@@ -76,7 +67,7 @@ static int add_element(struct masdif_reply *r, const json_t *e)
 	size_t i;
 	int err;
 
-	err = add_text(r, get_string(e, "text"));
+	err = add_text(r, jsn_str(e, "text"));
 	if (err)
 		return err;
 
@@ -117,19 +108,16 @@ static int join_texts(struct masdif_reply *r)
 int masdif_reply_parse(struct masdif_reply **rp, const char *p, size_t n)
 {
 	struct masdif_reply *r;
-	json_error_t error = {0}; /* jansson does not set it without memory */
 	json_t *root, *e;
 	size_t i;
-	int err = 0;
+	int err;
 
 	if (!rp || (n && !p))
 		return EINVAL;
 
-	root = json_loadb(n ? p : "", n, 0, &error);
-	if (!root)
-		return json_error_code(&error) == json_error_out_of_memory
-			       ? ENOMEM
-			       : EPROTO;
+	err = jsn_parse(&root, p, n);
+	if (err)
+		return err;
 	if (!json_is_array(root)) {
 		json_decref(root);
 		return EPROTO;
@@ -169,33 +157,21 @@ static bool id_is_plain(const char *id)
 
 int masdif_id_parse(char *id, const char *p, size_t n)
 {
-	json_t *root = json_loadb(n ? p : "", n, 0, NULL);
-	const char *s = get_string(root, "conversation_id");
-	int err = EPROTO;
+	json_t *root;
+	const char *s;
+	int err = jsn_parse(&root, p, n);
 
-	if (id_is_plain(s)) {
+	if (err)
+		return err;
+
+	s = jsn_str(root, "conversation_id");
+	if (id_is_plain(s))
 		str_copy(id, DIALOG_ID_MAX, s);
-		err = 0;
-	}
+	else
+		err = EPROTO;
 	json_decref(root);
 
 	return err;
-}
-
-static int print_json(char **dst, const json_t *root)
-{
-	size_t n = json_dumpb(root, NULL, 0, JSON_COMPACT);
-	char *s = n ? mem_zalloc(n + 1, NULL) : NULL;
-
-	if (!s)
-		return ENOMEM;
-	if (json_dumpb(root, s, n, JSON_COMPACT) != n) {
-		mem_deref(s);
-		return ENOMEM;
-	}
-	*dst = s;
-
-	return 0;
 }
 
 int masdif_request_print(char **bodyp, const struct dialog_turn *turn)
@@ -218,7 +194,7 @@ int masdif_request_print(char **bodyp, const struct dialog_turn *turn)
 	if (!root)
 		return ENOMEM;
 
-	err = print_json(bodyp, root);
+	err = jsn_print(bodyp, root);
 	json_decref(root);
 
 	return err;

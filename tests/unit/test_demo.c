@@ -7,7 +7,7 @@
 #include "test.h"
 
 struct turn {
-	const char *said;   /* NULL ends; "?" is what was rejected */
+	const char *said;   /* NULL ends; "?" was rejected, "…" is silence */
 	const char *answer; /* a part of it */
 	char end;           /* 'h' hang up, 't' transfer, else 0 */
 };
@@ -25,6 +25,14 @@ static struct bot *load(void)
 	return b;
 }
 
+static enum dialog_turn_kind kind_of(const char *said)
+{
+	return !said[0]            ? DIALOG_OPENING
+	       : str_eq(said, "?") ? DIALOG_NOISE
+	       : str_eq(said, "…") ? DIALOG_NOBODY
+				   : DIALOG_SPEECH;
+}
+
 static void talk(const struct turn *t)
 {
 	struct bot *b = load();
@@ -32,9 +40,10 @@ static void talk(const struct turn *t)
 	struct demo_answer a;
 
 	for (; t->said; t++) {
-		bool rejected = !strcmp(t->said, "?");
+		enum dialog_turn_kind kind = kind_of(t->said);
 
-		demo_turn(b, &s, &a, rejected ? "" : t->said, rejected);
+		demo_turn(b, &s, &a, kind,
+			  kind == DIALOG_SPEECH ? t->said : "");
 		if (!strstr(a.text, t->answer) || strchr(a.text, '{'))
 			fail_msg("'%s': '%s' is not in '%s'", t->said,
 				 t->answer, a.text);
@@ -53,6 +62,18 @@ static void test_books_with_everything_in_one_sentence(void **state)
 		 "for next friday at ten o'clock. Shall I", 0},
 		{"yes please", "You have an appointment for next friday", 0},
 		{"no", "Goodbye", 'h'},
+		{NULL, NULL, 0},
+	});
+}
+
+static void test_asks_again_when_nobody_answers(void **state)
+{
+	talk((const struct turn[]){
+		{"", "How can I help", 0},
+		{"…", "How can I help", 0},
+		{"i want an appointment", "day", 0},
+		{"?", "", 0},
+		{"…", "day", 0}, /* not the "sorry" between */
 		{NULL, NULL, 0},
 	});
 }
@@ -325,6 +346,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_books_with_everything_in_one_sentence),
+		cmocka_unit_test(test_asks_again_when_nobody_answers),
 		cmocka_unit_test(test_asks_for_what_is_missing),
 		cmocka_unit_test(test_keeps_day_and_hour_that_came_together),
 		cmocka_unit_test(test_answers_questions),

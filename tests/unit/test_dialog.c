@@ -13,6 +13,7 @@ enum mischief { NONE, CANCELS, DROPS, RESTARTS };
 
 struct fixture {
 	struct loop *loop;
+	struct net net;
 	struct dialog *d;
 	struct dialog_session *s;
 	char log[1024]; /* "open", "say TEXT", "hangup", "done", a line each */
@@ -36,11 +37,12 @@ static void note(struct fixture *f, const char *what, const char *text)
 
 static int turn(struct fixture *f, const char *text)
 {
-	return f->d->be->turn(f->s, &(struct dialog_turn){
-					    .text = text,
-					    .language = "en-US",
-					    .kind = DIALOG_SPEECH,
-				    });
+	return f->d->be->turn(
+		f->s, &(struct dialog_turn){
+			      .text = text,
+			      .language = "en-US",
+			      .kind = text[0] ? DIALOG_SPEECH : DIALOG_OPENING,
+		      });
 }
 
 static void open_handler(int err, const char *conversation, void *arg)
@@ -62,7 +64,7 @@ static void act_handler(const struct dialog_act *act, void *arg)
 	struct fixture *f = arg;
 	enum mischief mischief = f->mischief;
 
-	note(f, namev[act->type], act->text);
+	note(f, namev[act->type], act->text ? act->text : "");
 	f->mischief = NONE;
 	if (mischief == CANCELS || mischief == RESTARTS)
 		f->d->be->cancel(f->s);
@@ -89,12 +91,13 @@ static void begin(struct fixture *f, const char *url)
 {
 	memset(f, 0, sizeof(*f));
 	assert_int_equal(loop_alloc(&f->loop), 0);
+	f->net.loop = f->loop;
 	assert_int_equal(dialog_alloc(&f->d,
 				      &(struct dialog_param){
 					      .url = url,
 					      .language = "en-US",
 				      },
-				      &(struct net){.loop = f->loop}),
+				      &f->net),
 			 0);
 	assert_int_equal(f->d->be->open(&f->s, f->d, &call, &handlers, f), 0);
 	assert_string_equal(f->log, ""); /* handlers come later */
@@ -292,11 +295,12 @@ static int one_turn(struct fixture *f, const char *url)
 {
 	int err = loop_alloc(&f->loop);
 
+	f->net.loop = f->loop;
 	if (!err)
 		err = dialog_alloc(
 			&f->d,
 			&(struct dialog_param){.url = url, .language = "en"},
-			&(struct net){.loop = f->loop});
+			&f->net);
 	if (!err)
 		err = f->d->be->open(&f->s, f->d, &call, &handlers, f);
 	if (!err)

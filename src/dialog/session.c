@@ -1,0 +1,96 @@
+/**
+ * @file session.c  What sessions of dialog managers have in common
+ */
+#include <errno.h>
+#include <convod/mem.h>
+#include <convod/str.h>
+#include "session.h"
+
+/* At the end of the turn of the loop, as handlers come later */
+static void flush_handler(void *arg)
+{
+	struct session *s = mem_ref(arg);
+	void (*answerh)(struct session *) = s->answerh;
+
+	if (s->opening) {
+		s->opening = false;
+		s->ds.h.openh(0, s->call_id, s->ds.arg);
+	}
+	/* what openh began waits for the next turn of the loop */
+	if (answerh && answerh == s->answerh && session_is_on(s, s->turn)) {
+		s->answerh = NULL;
+		answerh(s);
+	}
+	mem_deref(s);
+}
+
+int session_open(struct session *s, struct dialog *d, const struct net *net,
+		 const struct dialog_call *call,
+		 const struct dialog_handlers *h, void *arg)
+{
+	if (!call || !h || !h->openh || !h->acth || !h->doneh)
+		return EINVAL;
+
+	s->ds.dialog = mem_ref(d);
+	s->ds.h = *h;
+	s->ds.arg = arg;
+	s->loop = net->loop;
+	s->flush.h = flush_handler;
+	s->flush.arg = s;
+	s->opening = true;
+	loop_flush_later(s->loop, &s->flush);
+
+	return str_dup(&s->call_id, call->call_id ? call->call_id : "");
+}
+
+void session_close(struct session *s)
+{
+	list_unlink(&s->flush.le);
+	mem_deref(s->call_id);
+	mem_deref(s->ds.dialog);
+}
+
+int session_begin(struct session *s)
+{
+	if (s->asking)
+		return EBUSY;
+
+	s->asking = true;
+	++s->turn;
+
+	return 0;
+}
+
+void session_cancel(struct session *s)
+{
+	s->asking = false;
+	s->answerh = NULL;
+	++s->turn;
+}
+
+void session_later(struct session *s, void (*h)(struct session *s))
+{
+	s->answerh = h;
+	loop_flush_later(s->loop, &s->flush);
+}
+
+/* The one reference besides ours is the user's */
+bool session_is_on(const struct session *s, unsigned turn)
+{
+	return s->asking && s->turn == turn && mem_nrefs(s) > 1;
+}
+
+bool session_act(struct session *s, const struct dialog_act *act)
+{
+	unsigned turn = s->turn;
+
+	s->ds.h.acth(act, s->ds.arg);
+
+	return session_is_on(s, turn);
+}
+
+void session_done(struct session *s, int err)
+{
+	s->asking = false;
+	s->ds.h.doneh(err, s->ds.arg);
+}

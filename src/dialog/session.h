@@ -1,0 +1,57 @@
+/**
+ * @file session.h  What sessions of dialog managers have in common
+ *
+ * For backends that have nothing to wait for before a session is open: openh
+ * comes at the end of the loop's turn, with the call's id. They embed it as
+ * the first member of their session. Private to src/dialog.
+ *
+ * The user may cancel the turn, begin another or let go of the session from
+ * inside any handler. So whoever calls session_act() or session_done() holds
+ * a reference of its own meanwhile, and looks at what comes back.
+ */
+#ifndef CONVOD_SESSION_H
+#define CONVOD_SESSION_H
+
+#include <convod/dialog.h>
+
+struct session {
+	struct dialog_session ds; /* first */
+	struct loop *loop;
+	struct loop_flush flush;
+	void (*answerh)(struct session *s); /* see session_later() */
+	char *call_id;
+	bool opening;  /* openh is still owed */
+	bool asking;   /* a turn is in flight */
+	unsigned turn; /* grows with each turn and cancel */
+};
+
+/**
+ * The rest of open(); s is zeroed. Its owner's destructor calls
+ * session_close(), whether this worked or not.
+ */
+CV_NODISCARD int session_open(struct session *s, struct dialog *d,
+			      const struct net *net,
+			      const struct dialog_call *call,
+			      const struct dialog_handlers *h, void *arg);
+void session_close(struct session *s);
+
+/** A turn begins; EBUSY while one is in flight */
+CV_NODISCARD int session_begin(struct session *s);
+
+/** Forget the turn in flight */
+void session_cancel(struct session *s);
+
+/** Call h at the end of the loop's turn, if this turn is still wanted then */
+void session_later(struct session *s, void (*h)(struct session *s));
+
+/** Is this still the turn that is in flight, and does anybody want it? The
+ * caller holds a reference of its own. */
+bool session_is_on(const struct session *s, unsigned turn);
+
+/** Give an act of the turn in flight to the user; false: no more is wanted */
+bool session_act(struct session *s, const struct dialog_act *act);
+
+/** End the turn in flight */
+void session_done(struct session *s, int err);
+
+#endif
