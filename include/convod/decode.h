@@ -51,6 +51,27 @@ typedef void(decode_h)(const uint8_t *ulawv, size_t n, void *arg);
 CV_NODISCARD int decoder_push(struct decoder *d, const uint8_t *p, size_t n,
 			      bool last, decode_h *h, void *arg);
 
+/**
+ * What the body of an answer is: what was asked for, unless its first bytes
+ * say that it is something else. Where they can be read either way, the
+ * Content-Type decides, which is unreliable otherwise. Pure.
+ *
+ * @param format What was asked for; becomes DECODE_SNIFF if the body has a
+ *               header after all. Only written with 0
+ * @param type   Content-Type, "" if there is none
+ * @param last   There are no more bytes than these
+ *
+ * @return 0; EAGAIN: ask again with more bytes, DECODE_CONFIRM_MAX_BYTES at
+ *         most; EBADMSG: text, such as an error page
+ */
+CV_NODISCARD int decode_confirm(enum decode_format *format, const char *type,
+				const uint8_t *p, size_t n, bool last);
+
+enum {
+	/* the longest frame of MPEG layer III and the next one's header */
+	DECODE_CONFIRM_MAX_BYTES = 2048,
+};
+
 CV_END_DECLS
 
 #endif

@@ -90,6 +90,10 @@ CV_NODISCARD int http_request(struct http_req **rp, struct http_client *c,
  */
 void http_pause(struct http_req *r, bool pause);
 
+/** Content-Type of the answer, "" if there is none; for the body handler.
+ * Valid until it returns. */
+const char *http_content_type(const struct http_req *r);
+
 /** Origin (scheme://host:port, lower case, port always there) of a URL */
 CV_NODISCARD int url_origin(char *dst, size_t size, const char *url);
 

@@ -28,6 +28,26 @@ bool decode_mp3_is_frame(const uint8_t *p)
 	       (p[3] & 3) != 2; /* the reserved emphasis */
 }
 
+/* ISO 11172-3 and 13818-3, 2.4.2.3 */
+size_t decode_mp3_frame_bytes(const uint8_t *p)
+{
+	static const uint16_t kbitv[2][16] = {
+		{0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160},
+		{0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256,
+		 320},
+	};
+	static const uint16_t ratev[] = {44100, 48000, 32000};
+	bool v1 = (p[1] >> 3 & 3) == 3;
+	unsigned shift = v1 ? 0 : (p[1] >> 3 & 3) ? 1 : 2; /* of MPEG 2.5 */
+
+	if (!decode_mp3_is_frame(p) || (p[1] >> 1 & 3) != 1)
+		return 0;
+
+	return (v1 ? 144000u : 72000u) * kbitv[v1][p[2] >> 4] /
+		       (unsigned)(ratev[p[2] >> 2 & 3] >> shift) +
+	       (p[2] >> 1 & 1);
+}
+
 static void destructor(void *arg)
 {
 	struct mp3 *m = arg;

@@ -52,6 +52,9 @@ extern const struct decode_codec decode_file; /* when complete */
 /** Is this a header of an MPEG audio frame with nothing reserved in it? */
 bool decode_mp3_is_frame(const uint8_t *p);
 
+/** Bytes of the frame of layer III that this header begins, 0: not one */
+size_t decode_mp3_frame_bytes(const uint8_t *p);
+
 /** How a sample is stored */
 enum decode_pcm {
 	PCM_U8,

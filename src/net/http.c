@@ -154,16 +154,23 @@ static uint32_t retry_after(CURL *easy)
 	return (uint32_t)MIN(s, RETRY_AFTER_MAX_S);
 }
 
+static const char *content_type(const struct xfer *x)
+{
+	const char *type = NULL;
+
+	(void)curl_easy_getinfo(x->easy, CURLINFO_CONTENT_TYPE, &type);
+
+	return type ? type : "";
+}
+
 static void get_resp(struct xfer *x, struct http_resp *resp)
 {
 	uint64_t now = clk_now_us();
-	const char *type = NULL;
 	long status = 0;
 
 	(void)curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
-	(void)curl_easy_getinfo(x->easy, CURLINFO_CONTENT_TYPE, &type);
 	resp->status = (int)status;
-	resp->content_type = type ? type : "";
+	resp->content_type = content_type(x);
 	resp->retry_after_s = retry_after(x->easy);
 	resp->body = x->body ? x->body : "";
 	resp->bodyc = x->bodyc;
@@ -551,4 +558,9 @@ void http_pause(struct http_req *r, bool pause)
 
 	x->paused = pause;
 	loop_flush_later(x->client->loop, &x->client->flush);
+}
+
+const char *http_content_type(const struct http_req *r)
+{
+	return r && r->x ? content_type(r->x) : "";
 }

@@ -500,9 +500,129 @@ static void test_out_of_memory(void **state)
 	}
 }
 
+/* ------------------------------------------------------- confirmation */
+
+struct confirm {
+	const char *name;
+	const char *p;
+	size_t n;
+	const char *type;
+	enum decode_format asked;
+	int first; /* with so many bytes, and more to come */
+	int last;  /* at the end */
+	bool sniff;
+};
+
+#define BYTES(s) (s), sizeof(s) - 1
+#define QUIET    "\xff\xfe\x7e\x7d\xfe\xff\x7b\xfd\x7e\xfe\xff\x7f"
+#define PAGE \
+	"<!DOCTYPE html>\n<html><head><title>502 Bad Gateway</title></head>"
+#define JSON                                      \
+	"{\"message\":\"Malformed body or query " \
+	"parameters.\",\"code\":400,\"x\":1}"
+
+static const struct confirm confirmv[] = {
+	{"nothing", BYTES(""), "", DECODE_ULAW_8000, EAGAIN, 0, false},
+	{"short", BYTES("\xff\xfe"), "", DECODE_ULAW_8000, EAGAIN, 0, false},
+	{"quiet", BYTES(QUIET), "", DECODE_ULAW_8000, 0, 0, false},
+	{"quiet PCM", BYTES("\0\0\1\0\xff\xff\0\0\2\0\0\0"), "audio/x-wav",
+	 DECODE_PCM_S16LE, 0, 0, false},
+	{"WAV", BYTES("RIFF\xff\xff\xff\xffWAVEfmt "), "", DECODE_ULAW_8000, 0,
+	 0, true},
+	{"WAV for PCM", BYTES("RIFF\0\0\0\0WAVEfmt "), "audio/pcm",
+	 DECODE_PCM_S16LE, 0, 0, true},
+	{"RIFF of another kind", BYTES("RIFF\0\0\0\0AVI LIST"), "",
+	 DECODE_ULAW_8000, 0, 0, false},
+	{"ID3", BYTES("ID3\4\0\0\0\0\0\0\0\0"), "", DECODE_ULAW_8000, 0, 0,
+	 true},
+	{"Ogg", BYTES("OggS\0\2\0\0\0\0\0\0"), "audio/pcm", DECODE_PCM_S16LE,
+	 0, 0, true},
+	{"FLAC", BYTES("fLaC\0\0\0\x22\x10\0\x10\0"), "", DECODE_ULAW_8000, 0,
+	 0, true},
+	/* a frame's header by chance, in quiet μ-law */
+	{"like MP3",
+	 BYTES("\xff\xfb\x7b\x7d\xff\xfe\x7e\xff\x7c\xfd\xff"
+	       "\x7e"),
+	 "audio/basic", DECODE_ULAW_8000, EAGAIN, 0, false},
+	{"MP3 by its type", BYTES("\xff\xfb\x90\x44\0\0\0\0\0\0\0\0"),
+	 "audio/mpeg", DECODE_ULAW_8000, 0, 0, true},
+	{"JSON", BYTES(JSON), "application/json", DECODE_ULAW_8000, EBADMSG,
+	 EBADMSG, false},
+	{"JSON as audio", BYTES(JSON), "audio/basic", DECODE_PCM_S16LE,
+	 EBADMSG, EBADMSG, false},
+	{"a little JSON", BYTES("{ \"detail\": \"no\"}"), "audio/mulaw",
+	 DECODE_ULAW_8000, EAGAIN, EBADMSG, false},
+	{"a list", BYTES("[{\"loc\":[\"body\"]}]"), "", DECODE_ULAW_8000,
+	 EAGAIN, EBADMSG, false},
+	{"very little JSON", BYTES("{}"), "", DECODE_PCM_S16LE, EAGAIN,
+	 EBADMSG, false},
+	{"BOM", BYTES("\xef\xbb\xbf\r\n{\"error\":\"\xc3\xa1\"}"), "",
+	 DECODE_ULAW_8000, EAGAIN, EBADMSG, false},
+	{"HTML", BYTES(PAGE), "text/html", DECODE_PCM_S16LE, EBADMSG, EBADMSG,
+	 false},
+	{"HTML as audio", BYTES(PAGE), "audio/mulaw", DECODE_ULAW_8000,
+	 EBADMSG, EBADMSG, false},
+	{"XML", BYTES("<?xml version='1.0'?>"), "", DECODE_ULAW_8000, EAGAIN,
+	 EBADMSG, false},
+	{"words", BYTES("Internal Server Error"), "text/plain; charset=utf-8",
+	 DECODE_ULAW_8000, EAGAIN, EBADMSG, false},
+	/* the type of a framework's default, and audio all the same */
+	{"audio as a page", BYTES(QUIET), "text/html; charset=utf-8",
+	 DECODE_ULAW_8000, 0, 0, false},
+	{"audio that begins as JSON", BYTES("{\xfb\x7c\xfd" QUIET), "",
+	 DECODE_ULAW_8000, 0, 0, false},
+	{"JSON instead of a file", BYTES("{\"error\":{\"code\":1}}"), "",
+	 DECODE_SNIFF, EBADMSG, EBADMSG, false},
+	{"a file", BYTES("RIFF\xff\xff\xff\xffWAVEfmt "), "text/html",
+	 DECODE_SNIFF, 0, 0, false},
+};
+
+static void test_confirm(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(confirmv); i++) {
+		const struct confirm *c = &confirmv[i];
+		const uint8_t *p = (const uint8_t *)c->p;
+		enum decode_format format = c->asked;
+		int err = decode_confirm(&format, c->type, p, c->n, false);
+
+		if (err != c->first)
+			fail_msg("%s: %d at first", c->name, err);
+		format = c->asked;
+		err = decode_confirm(&format, c->type, p, c->n, true);
+		if (err != c->last ||
+		    format != (c->sniff ? DECODE_SNIFF : c->asked))
+			fail_msg("%s: %d, format %d", c->name, err, format);
+	}
+}
+
+/* Real MP3s are known by their second frame, whatever their type says; until
+ * then more bytes are asked for, and never more than promised */
+static void test_confirm_mp3(void **state)
+{
+	static const char *const namev[] = {"mp3_8000.mp3", "mp3_16000.mp3",
+					    "mp3_44100_stereo_id3.mp3"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(namev); i++) {
+		struct file f = load(namev[i]);
+		enum decode_format format = DECODE_PCM_S16LE;
+		size_t n = 0;
+
+		while (decode_confirm(&format, "audio/pcm", f.p, n, false) ==
+		       EAGAIN)
+			++n;
+		assert_int_equal(format, DECODE_SNIFF);
+		assert_in_range(n, 12, DECODE_CONFIRM_MAX_BYTES);
+		free(f.p);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_confirm),
+		cmocka_unit_test(test_confirm_mp3),
 		cmocka_unit_test(test_every_format_sounds_like_the_source),
 		cmocka_unit_test(test_pieces_give_the_same),
 		cmocka_unit_test(test_truncated),

@@ -1,0 +1,428 @@
+/**
+ * @file stream.c  The body of an HTTP answer into a clip, as it arrives
+ *
+ * Bytes arrive on the loop. As soon as the first ones tell the format there is
+ * a decoder. Where that only changes the coding (μ-law, 16 bits at 8 kHz) it
+ * works right there, so that the first sample is heard at once. Otherwise the
+ * bytes are queued; a job on the thread pool decodes what is queued by then;
+ * back on the loop the samples go to the clip. There is one job at a time, so
+ * that the order holds and the decoder is used by one thread. When the queue
+ * is full the peer has to wait.
+ *
+ *	http ──▶ queue ──▶ decoder, or a job with it ──▶ clip
+ *
+ * Owner graph: the user owns the stream; the stream owns the request and a
+ * reference to the work; a running job owns another one. So a stream can be
+ * dropped at any time, and the job, which never sees it, ends in peace.
+ */
+#include <errno.h>
+#include <string.h>
+#include <convod/audio.h>
+#include <convod/mem.h>
+#include <convod/str.h>
+#include "stream.h"
+
+enum {
+	/* Then the peer waits for the end of a job. Small, so that no job, the
+	 * first least of all, keeps the samples back for long. */
+	QUEUE_MAX_BYTES = 1 << 16,
+	TYPE_MAX = 64, /* of the Content-Type that is looked at */
+	STATUS_OK = 200,
+};
+
+/** Bytes that grow */
+struct buf {
+	uint8_t *p;
+	size_t n, size;
+};
+
+/** What the job works on. Loop and job take turns, by s->busy. */
+struct work {
+	struct stream *stream;   /* weak, for the loop only; NULL: dropped */
+	struct decoder *decoder; /* NULL until the format is known */
+	struct buf in, out;
+	bool last;
+	int err;
+};
+
+struct stream {
+	struct loop *loop;
+	struct http_req *req;
+	struct clip *clip;
+	struct work *work;
+	struct buf queue; /* arrived while the job was busy */
+	enum decode_format format;
+	uint32_t rate, max_ms;
+	bool direct; /* decoded on the loop */
+	bool busy;
+	bool complete; /* all has arrived */
+	int err;       /* why not; what came before is still decoded */
+	bool ended;
+
+	struct tmr *tmr;
+	uint32_t timeout_ms;
+	uint64_t start_ms; /* then, of the first sample */
+
+	struct stream_result res;
+	struct buf text; /* of an answer that is no audio, with a zero */
+	char type[TYPE_MAX];
+	http_allow_h *allowh;
+	stream_first_h *firsth;
+	stream_done_h *doneh;
+	void *arg;
+};
+
+/* -------------------------------------------------------------- buffers */
+
+static int buf_append(struct buf *b, const uint8_t *p, size_t n)
+{
+	if (b->n + n > b->size) {
+		size_t size = MAX(2 * b->size, b->n + n);
+		uint8_t *v = mem_raw_realloc(b->p, size);
+
+		if (!v)
+			return ENOMEM;
+		b->p = v;
+		b->size = size;
+	}
+	if (n)
+		memcpy(b->p + b->n, p, n);
+	b->n += n;
+
+	return 0;
+}
+
+static void buf_swap(struct buf *a, struct buf *b)
+{
+	struct buf t = *a;
+
+	*a = *b;
+	*b = t;
+}
+
+/* ------------------------------------------------------------------ end */
+
+static void end(struct stream *s, int err)
+{
+	if (s->ended)
+		return;
+
+	s->ended = true;
+	s->req = mem_deref(s->req);
+	tmr_cancel(s->tmr);
+	s->res.text = s->text.n ? (const char *)s->text.p : "";
+	s->res.textc = s->text.n ? s->text.n - 1 : 0;
+	s->doneh(err, &s->res, s->arg);
+}
+
+/** Keep what the peer says instead of audio, with a zero behind */
+static void keep_text(struct stream *s, const uint8_t *p, size_t n)
+{
+	size_t have = s->text.n ? s->text.n - 1 : 0;
+
+	n = MIN(n, STREAM_ERROR_MAX_BYTES - have);
+	s->text.n = have;
+	if (buf_append(&s->text, p, n) ||
+	    buf_append(&s->text, (uint8_t[1]){0}, 1))
+		s->text.n = 0; /* less to say in the log */
+}
+
+/* -------------------------------------------------------------- samples */
+
+/** A peer has until then to bring more */
+static uint64_t deadline(const struct stream *s)
+{
+	return s->start_ms + s->res.samples / AUDIO_PER_MS + s->timeout_ms;
+}
+
+static void timeout_handler(void *arg)
+{
+	struct stream *s = arg;
+
+	if (loop_now_ms(s->loop) < deadline(s))
+		tmr_start_at(s->tmr, deadline(s));
+	else if (s->res.status && s->res.status != STATUS_OK)
+		end(s, EREMOTEIO);
+	else
+		end(s, ETIMEDOUT);
+}
+
+/** Samples for the clip; may drop the stream */
+static int give(struct stream *s, const uint8_t *ulawv, size_t n)
+{
+	if (!n)
+		return 0;
+
+	if (!s->res.samples) {
+		s->start_ms = loop_now_ms(s->loop);
+		if (s->firsth)
+			s->firsth(s->arg);
+	}
+	s->res.samples += n;
+
+	return clip_append(s->clip, ulawv, n);
+}
+
+static void samples_handler(const uint8_t *ulawv, size_t n, void *arg)
+{
+	struct work *w = arg;
+
+	if (!w->err)
+		w->err = buf_append(&w->out, ulawv, n);
+}
+
+static void decode(struct work *w)
+{
+	int err = decoder_push(w->decoder, w->in.p, w->in.n, w->last,
+			       samples_handler, w);
+
+	if (!w->err)
+		w->err = err;
+	w->in.n = 0;
+}
+
+/** What was decoded goes to the clip, and the end is told; true: go on. The
+ * stream may be gone when it returns false. */
+static bool deliver(struct stream *s, struct work *w)
+{
+	int err = give(s, w->out.p, w->out.n);
+
+	w->out.n = 0;
+	if (!w->stream || s->ended)
+		return false; /* a watcher has dropped it */
+	if (!err)
+		err = w->err;
+	if (!err && !w->last)
+		return true;
+
+	end(s, err);
+
+	return false;
+}
+
+/* ------------------------------------------------------------------ job */
+
+static void run(struct stream *s);
+
+static void job_handler(void *arg)
+{
+	decode(arg);
+}
+
+static void job_done_handler(int err, void *arg)
+{
+	struct work *w = arg;
+	struct stream *s = w->stream;
+
+	if (s)
+		s->busy = false;
+	if (s && !s->ended) {
+		if (!w->err)
+			w->err = err;
+		if (deliver(s, w))
+			run(s);
+	}
+	mem_deref(w); /* the job's reference */
+}
+
+static void run_job(struct stream *s)
+{
+	int err;
+
+	s->busy = true;
+	mem_ref(s->work);
+	err = loop_job(s->loop, job_handler, job_done_handler, s->work);
+	if (err) {
+		mem_deref(s->work);
+		s->busy = false;
+		end(s, err);
+		return;
+	}
+	http_pause(s->req, false);
+}
+
+/** Look at the first bytes; EAGAIN: wait for more */
+static int find_format(struct stream *s)
+{
+	bool last = s->complete || s->err;
+	int err = decode_confirm(&s->format, s->type, s->queue.p, s->queue.n,
+				 last);
+
+	if (err == EBADMSG)
+		keep_text(s, s->queue.p, s->queue.n);
+	if (err)
+		return err;
+
+	s->direct = s->format == DECODE_ULAW_8000 ||
+		    (s->format == DECODE_PCM_S16LE && s->rate == AUDIO_RATE);
+
+	return decoder_alloc(&s->work->decoder, s->format, s->rate, s->max_ms);
+}
+
+/** Decode what is there, and end when there is no more */
+static void run(struct stream *s)
+{
+	struct work *w = s->work;
+	int err = 0;
+
+	if (s->busy || s->ended)
+		return;
+	if (!s->queue.n && !s->complete) {
+		if (s->err)
+			end(s, s->err);
+		return;
+	}
+
+	if (!w->decoder)
+		err = find_format(s);
+	if (err == EAGAIN)
+		return;
+	if (err) {
+		end(s, s->err ? s->err : err);
+		return;
+	}
+
+	buf_swap(&w->in, &s->queue);
+	w->last = s->complete;
+	if (!s->direct) {
+		run_job(s);
+		return;
+	}
+
+	mem_ref(w);
+	decode(w);
+	if (deliver(s, w) && s->err)
+		end(s, s->err);
+	mem_deref(w);
+}
+
+/* ----------------------------------------------------------------- http */
+
+static bool allow_handler(const char *url, void *arg)
+{
+	struct stream *s = arg;
+
+	return s->allowh(url, s->arg);
+}
+
+static void body_handler(int status, const uint8_t *p, size_t n, void *arg)
+{
+	struct stream *s = arg;
+	int err;
+
+	if (s->ended)
+		return;
+
+	if (!s->res.status)
+		str_copy(s->type, sizeof(s->type), http_content_type(s->req));
+	s->res.status = status;
+	if (status != STATUS_OK) {
+		keep_text(s, p, n);
+		return; /* the done handler will say so */
+	}
+
+	err = buf_append(&s->queue, p, n);
+	if (err) {
+		end(s, err);
+		return;
+	}
+	if (s->queue.n >= QUEUE_MAX_BYTES)
+		http_pause(s->req, true);
+	run(s);
+}
+
+static void done_handler(int err, const struct http_resp *resp, void *arg)
+{
+	struct stream *s = arg;
+
+	s->res.status = resp->status;
+	if (!err && resp->status != STATUS_OK)
+		err = EREMOTEIO;
+	s->err = err;
+	s->complete = !err;
+	run(s);
+}
+
+/* --------------------------------------------------------------- stream */
+
+static void work_destructor(void *arg)
+{
+	struct work *w = arg;
+
+	mem_deref(w->decoder);
+	mem_raw_free(w->in.p);
+	mem_raw_free(w->out.p);
+}
+
+static void destructor(void *arg)
+{
+	struct stream *s = arg;
+
+	mem_deref(s->req);
+	mem_deref(s->tmr);
+	if (s->work)
+		s->work->stream = NULL;
+	mem_deref(s->work);
+	mem_deref(s->clip);
+	mem_raw_free(s->queue.p);
+	mem_raw_free(s->text.p);
+}
+
+static int request(struct stream *s, const struct net *net,
+		   const struct http_param *prm)
+{
+	struct http_param http = *prm;
+
+	http.timeout_ms = http.idle_ms = 0; /* deadline() knows better */
+	http.body_max = STREAM_BODY_MAX_BYTES;
+	http.allowh = s->allowh ? allow_handler : NULL;
+
+	return http_request(&s->req, net->http, &http, body_handler,
+			    done_handler, s);
+}
+
+int stream_alloc(struct stream **sp, const struct net *net,
+		 const struct stream_param *prm, struct clip *clip,
+		 stream_first_h *firsth, stream_done_h *doneh, void *arg)
+{
+	struct stream *s;
+	int err;
+
+	if (!sp || !net || !prm || !clip || !doneh)
+		return EINVAL;
+
+	s = mem_zalloc(sizeof(*s), destructor);
+	if (!s)
+		return ENOMEM;
+
+	s->loop = net->loop;
+	s->clip = mem_ref(clip);
+	s->format = prm->format;
+	s->rate = prm->rate;
+	s->max_ms = prm->max_ms;
+	s->timeout_ms = prm->timeout_ms;
+	s->start_ms = loop_now_ms(net->loop);
+	s->allowh = prm->http.allowh;
+	s->firsth = firsth;
+	s->doneh = doneh;
+	s->arg = arg;
+
+	err = tmr_alloc(&s->tmr, net->loop, timeout_handler, s);
+	s->work = mem_zalloc(sizeof(*s->work), work_destructor);
+	if (!s->work)
+		err = ENOMEM;
+	else
+		s->work->stream = s;
+	if (!err)
+		err = request(s, net, &prm->http);
+	if (err) {
+		mem_deref(s);
+		return err;
+	}
+
+	if (s->timeout_ms)
+		tmr_start(s->tmr, s->timeout_ms);
+	*sp = s;
+
+	return 0;
+}
