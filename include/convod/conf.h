@@ -41,6 +41,7 @@ struct conf {
 	char *audio_hosts;
 	uint32_t audio_timeout_ms;
 	uint32_t audio_max_seconds;
+	bool http_proxy_from_env;
 	char *apology_file;
 
 	uint32_t turn_join_ms;

@@ -2,14 +2,20 @@
  * @file http.h  HTTP client of one worker (libcurl multi on the loop)
  *
  * HTTP/1.1 with keep-alive, or HTTP/2 by ALPN over TLS; never clear-text
- * HTTP/2. Certificates are verified. Proxy variables of the environment are
- * ignored. Only http and https.
+ * HTTP/2. Certificates are verified. Only http and https.
+ *
+ * A URL that somebody else has chosen can lead anywhere: its name may belong
+ * to him and lead to our own network, or another address the next time, and
+ * there are many ways to write an address. So such a request is judged by the
+ * address that is connected to, before anything is sent to it, and again when
+ * a connection that is already there is used.
  *
  * Thread: loop.
  */
 #ifndef CONVOD_HTTP_H
 #define CONVOD_HTTP_H
 
+#include <sys/socket.h>
 #include <convod/loop.h>
 
 CV_BEGIN_DECLS
@@ -27,10 +33,29 @@ enum {
 CV_NODISCARD int http_client_alloc(struct http_client **cp, struct loop *l);
 
 /**
+ * Take the proxy variables of the environment (http_proxy, https_proxy,
+ * all_proxy, no_proxy) for trusted requests. Where a proxy connects to cannot
+ * be judged, so the others never use one. From the start none is used.
+ */
+void http_client_use_proxy(struct http_client *c, bool use);
+
+enum http_verdict {
+	HTTP_REFUSE, /* the request ends with EACCES               */
+	HTTP_JUDGE,  /* wherever the address connected to is fine  */
+	HTTP_TRUST,  /* wherever its name leads, also by a proxy   */
+};
+
+/**
  * May this URL be fetched? Asked for the first URL and for every redirect,
  * before anything is sent. It only answers: it must not drop the request.
  */
-typedef bool(http_allow_h)(const char *url, void *arg);
+typedef enum http_verdict(http_allow_h)(const char *url, void *arg);
+
+/**
+ * May this address be used for a URL of HTTP_JUDGE? Asked once or more for
+ * each connection. It only answers: it must not drop the request.
+ */
+typedef bool(http_addr_h)(const struct sockaddr *sa, void *arg);
 
 struct http_param {
 	const char *method;         /* "GET", "POST", "PUT"; NULL: GET   */
@@ -45,7 +70,9 @@ struct http_param {
 	bool redirects;      /* follow those of a GET, HTTP_REDIRECTS_MAX at
 				     * most. Credentials and all headers but
 				     * Accept stay with the first origin */
-	http_allow_h *allowh; /* NULL: all */
+	http_allow_h *allowh; /* NULL: the first URL's origin is trusted,
+			       * others are judged */
+	http_addr_h *addrh;   /* NULL: net_addr_is_public() */
 };
 
 struct http_resp {
@@ -67,7 +94,7 @@ typedef void(http_body_h)(int status, const uint8_t *p, size_t n, void *arg);
  *
  * @param err 0 whatever the status was; else ECONNREFUSED, ETIMEDOUT,
  *            ECONNRESET, EHOSTUNREACH (name or route), EPROTO (TLS, HTTP),
- *            EOVERFLOW, EACCES (allowh said no), ENOMEM
+ *            EOVERFLOW, EACCES (allowh or addrh said no), ENOMEM
  */
 typedef void(http_done_h)(int err, const struct http_resp *resp, void *arg);
 

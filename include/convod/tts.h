@@ -59,8 +59,8 @@ const char *tts_schemes(void);
 struct fetch_param {
 	const char *url;
 	const char *origin;  /* of the dialog manager: allowed            */
-	const char *hosts;   /* further hosts allowed, blank or comma
-				* separated (AUDIO_HOSTS), or NULL          */
+	const char *hosts;   /* further hosts allowed, as in addr.h
+				* (AUDIO_HOSTS), or NULL                    */
 	uint32_t timeout_ms; /* until the first sample, and without bytes */
 	uint32_t max_ms;     /* AUDIO_MAX_SECONDS                         */
 	const char *call_id; /* for logs                                  */
@@ -68,8 +68,8 @@ struct fetch_param {
 
 /**
  * Fetch audio and decode it off the loop into a clip as it arrives. The clip
- * ends with 0; EACCES: origin not allowed; EBADMSG: not audio; EREMOTEIO:
- * error status; or an error of http_done_h or decoder_push().
+ * ends with 0; EACCES: origin or address not allowed; EBADMSG: not audio;
+ * EREMOTEIO: error status; or an error of http_done_h or decoder_push().
  */
 CV_NODISCARD int fetch_audio(void **rp, const struct net *net,
 			     const struct fetch_param *prm, struct clip *clip);

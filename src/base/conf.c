@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <convod/addr.h>
 #include <convod/conf.h>
 #include <convod/log.h>
 #include <convod/mem.h>
@@ -107,11 +108,16 @@ static const struct item itemv[] = {
 
 	STR("audio_hosts", audio_hosts, "",
 	    "hosts that reply audio may be fetched from besides the dialog "
-	    "manager's own"),
+	    "manager's own: names that lead to public addresses, addresses, "
+	    "blocks such as 10.0.0.0/8"),
 	U32("audio.timeout_ms", audio_timeout_ms, "5000", 500, 60000, "ms",
 	    "how long reply audio may take to begin, or pause"),
 	U32("audio_max_seconds", audio_max_seconds, "120", 1, 3600, "s",
 	    "longest reply audio; the rest is cut"),
+	BOOL("http_proxy_from_env", http_proxy_from_env, "false",
+	     "use the proxy variables of the environment (http_proxy, "
+	     "https_proxy, all_proxy, no_proxy) for requests to dialog "
+	     "managers and voices"),
 	STR("apology_file", apology_file, "",
 	    "audio file spoken when something behind the call fails; unset: an "
 	    "embedded sentence"),
@@ -491,6 +497,21 @@ static int check_language(struct conf *c, char *errbuf)
 	return 0;
 }
 
+static int check_audio_hosts(const struct conf *c, char *errbuf)
+{
+	const char *wrong = net_hosts_find_wrong(c->audio_hosts);
+
+	if (!wrong)
+		return 0;
+
+	(void)snprintf(errbuf, CONF_ERR_MAX,
+		       "AUDIO_HOSTS is a list of hosts, addresses and blocks, "
+		       "not \"%.80s\"",
+		       wrong);
+
+	return EINVAL;
+}
+
 /* What one setting says about another that is not set */
 static int derive(struct conf *c, char *errbuf)
 {
@@ -498,6 +519,8 @@ static int derive(struct conf *c, char *errbuf)
 	char *url = NULL;
 	int err = check_language(c, errbuf);
 
+	if (!err)
+		err = check_audio_hosts(c, errbuf);
 	if (err)
 		return err;
 	if (masdif && !str_starts(c->masdif_url, "http://") &&

@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <convod/addr.h>
 #include <convod/clk.h>
 #include <convod/mem.h>
 #include <convod/str.h>
@@ -104,6 +106,12 @@ static size_t write_callback(char *p, size_t one, size_t n, void *arg)
 	(void)one;
 	if (!x->req)
 		return 0; /* dropped: end it */
+	/* The flush would do it, but as long as a fast peer has more libcurl
+	 * does not come back from reading (7.88). It keeps this piece. */
+	if (x->paused) {
+		x->held = true;
+		return CURL_WRITEFUNC_PAUSE;
+	}
 
 	x->last_ms = loop_now_ms(x->client->loop);
 	(void)curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
@@ -136,6 +144,54 @@ static size_t header_callback(char *p, size_t one, size_t n, void *arg)
 	x->last_ms = loop_now_ms(x->client->loop);
 
 	return x->req ? n : 0;
+}
+
+/* ------------------------------------------------------------- addresses */
+
+static bool is_fine(struct xfer *x, const struct sockaddr *sa)
+{
+	if (!x->judged)
+		return true;
+	if (!x->req)
+		return false; /* dropped: nobody to ask */
+
+	return x->addrh ? x->addrh(sa, x->arg) : net_addr_is_public(sa);
+}
+
+/* A name may have several addresses: another one can do. */
+static curl_socket_t open_callback(void *arg, curlsocktype purpose,
+				   struct curl_sockaddr *sa)
+{
+	struct xfer *x = arg;
+
+	(void)purpose;
+	if (!is_fine(x, &sa->addr)) {
+		x->refused = true;
+		return CURL_SOCKET_BAD;
+	}
+
+	return socket(sa->family, sa->socktype | SOCK_CLOEXEC, sa->protocol);
+}
+
+/* A connection that is used again was opened by another request, which may
+ * have been trusted */
+static int prereq_callback(void *arg, char *ip, char *local_ip, int port,
+			   int local_port)
+{
+	struct sockaddr_storage sa;
+	struct xfer *x = arg;
+
+	(void)local_ip;
+	(void)local_port;
+	if (!x->judged)
+		return CURL_PREREQFUNC_OK;
+	if (!net_addr_parse(&sa, ip, (uint16_t)port) &&
+	    is_fine(x, (struct sockaddr *)&sa))
+		return CURL_PREREQFUNC_OK;
+
+	x->fail = EACCES;
+
+	return CURL_PREREQFUNC_ABORT;
 }
 
 static uint32_t retry_after(CURL *easy)
@@ -214,10 +270,19 @@ static void deadline_handler(void *arg)
 		tmr_start_at(x->tmr, at);
 }
 
+static enum http_verdict verdict(const struct xfer *x, bool home)
+{
+	if (x->allowh)
+		return x->allowh(x->url, x->arg);
+
+	return home ? HTTP_TRUST : HTTP_JUDGE;
+}
+
 /** Set what changes from hop to hop, and hand the transfer to libcurl */
 static int begin_hop(struct xfer *x)
 {
 	char origin[HTTP_ORIGIN_MAX];
+	enum http_verdict v;
 	bool home;
 	CURLcode code;
 	int err;
@@ -225,11 +290,13 @@ static int begin_hop(struct xfer *x)
 	err = url_origin(origin, sizeof(origin), x->url);
 	if (err)
 		return err == ENOMEM ? ENOMEM : EPROTO;
-	if (x->allowh && !x->allowh(x->url, x->arg))
+	home = str_eq(origin, x->origin);
+	v = verdict(x, home);
+	if (v != HTTP_JUDGE && v != HTTP_TRUST)
 		return EACCES;
 
-	home = str_eq(origin, x->origin);
-	x->skip = x->held = false;
+	x->judged = v == HTTP_JUDGE;
+	x->skip = x->held = x->refused = false;
 	x->seen = 0;
 	if (x->paused)
 		loop_flush_later(x->client->loop, &x->client->flush);
@@ -240,6 +307,10 @@ static int begin_hop(struct xfer *x)
 	if (!code)
 		code = curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER,
 					home ? x->headers : x->bare_headers);
+	if (!code) /* NULL: whatever the environment says */
+		code = curl_easy_setopt(
+			x->easy, CURLOPT_PROXY,
+			x->judged || !x->client->use_proxy ? "" : NULL);
 	if (code)
 		return ENOMEM;
 
@@ -283,6 +354,8 @@ void xfer_ended(struct xfer *x, CURLcode code)
 	(void)curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
 
 	err = x->fail ? x->fail : curl_to_errno(x->easy, code);
+	if (x->refused && code == CURLE_COULDNT_CONNECT)
+		err = EACCES;
 	if (!err) {
 		x->skip = is_redirect(x, status); /* it may have no body */
 		remove_from_multi(x);
@@ -448,7 +521,6 @@ static int set_options(struct xfer *x)
 
 	SET(CURLOPT_PRIVATE, x);
 	SET(CURLOPT_NOSIGNAL, 1L);
-	SET(CURLOPT_PROXY, ""); /* whatever the environment says */
 	SET(CURLOPT_PROTOCOLS_STR, "http,https");
 	SET(CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
 	SET(CURLOPT_FOLLOWLOCATION, 0L);
@@ -464,6 +536,10 @@ static int set_options(struct xfer *x)
 	SET(CURLOPT_WRITEDATA, x);
 	SET(CURLOPT_HEADERFUNCTION, header_callback);
 	SET(CURLOPT_HEADERDATA, x);
+	SET(CURLOPT_OPENSOCKETFUNCTION, open_callback);
+	SET(CURLOPT_OPENSOCKETDATA, x);
+	SET(CURLOPT_PREREQFUNCTION, prereq_callback);
+	SET(CURLOPT_PREREQDATA, x);
 
 	return code ? ENOMEM : 0;
 }
@@ -501,6 +577,7 @@ static void set_limits(struct xfer *x, const struct http_param *prm)
 	x->redirects_on = prm->redirects &&
 			  (!prm->method || str_eq(prm->method, "GET"));
 	x->allowh = prm->allowh;
+	x->addrh = prm->addrh;
 	x->start_us = clk_now_us();
 	x->last_ms = loop_now_ms(x->client->loop);
 	x->end_ms = prm->timeout_ms ? x->last_ms + prm->timeout_ms

@@ -273,3 +273,8 @@ out:
 
 	return err;
 }
+
+void http_client_use_proxy(struct http_client *c, bool use)
+{
+	c->use_proxy = use;
+}

@@ -13,6 +13,7 @@ enum { HTTP_ORIGIN_MAX = 320 };
 struct http_client {
 	struct loop *loop;
 	CURLM *multi;
+	bool use_proxy;
 	struct tmr *tmr;         /* libcurl's */
 	struct loop_flush flush; /* starts and resumes */
 	struct list xferl;       /* alive */
@@ -43,6 +44,9 @@ struct xfer {
 	bool redirects_on;
 	bool skip; /* this body belongs to a redirect */
 	http_allow_h *allowh;
+	http_addr_h *addrh;
+	bool judged;  /* this hop's address must please addrh */
+	bool refused; /* one did not */
 
 	bool start;  /* waits for the flush */
 	bool paused; /* as the user wants it */

@@ -252,8 +252,11 @@ int worker_alloc(struct worker **wp, unsigned index,
 	err = loop_alloc(&w->net.loop);
 	if (!err)
 		err = http_client_alloc(&w->net.http, w->net.loop);
-	if (!err)
+	if (!err) {
+		http_client_use_proxy(w->net.http,
+				      shared->conf->http_proxy_from_env);
 		err = setup_backends(w, errbuf);
+	}
 	if (!err)
 		err = setup_httpd(w, errbuf);
 

@@ -3,11 +3,10 @@
  *
  * Owner graph: the user owns the fetch, which owns the stream (stream.c).
  */
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
+#include <convod/addr.h>
 #include <convod/clk.h>
 #include <convod/log.h>
 #include <convod/mem.h>
@@ -28,40 +27,38 @@ struct fetch {
 
 /* --------------------------------------------------------------- policy */
 
-/** Is the host of an origin ("scheme://host:port") in a list? */
-static bool host_is_listed(const char *origin, const char *hosts)
-{
-	const char *host = strstr(origin, "://") + 3;
-	size_t full = strlen(host);
-	size_t bare = (size_t)(strrchr(host, ':') - host);
-
-	while (hosts && *hosts) {
-		size_t n;
-
-		hosts += strspn(hosts, " \t,");
-		n = strcspn(hosts, " \t,");
-		if ((n == bare || n == full) && n &&
-		    !strncasecmp(hosts, host, n))
-			return true;
-		hosts += n;
-	}
-
-	return false;
-}
-
-static bool allow_handler(const char *url, void *arg)
+/* The dialog manager is where it was configured to be; where a listed name
+ * leads is for whoever runs its name server to say, so that is judged. */
+static enum http_verdict allow_handler(const char *url, void *arg)
 {
 	struct fetch *f = arg;
 	char origin[ORIGIN_MAX];
 	struct log_buf b;
 
 	if (url_origin(origin, sizeof(origin), url))
-		return false;
-	if (str_eq(origin, f->origin) || host_is_listed(origin, f->hosts))
-		return true;
+		return HTTP_REFUSE;
+	if (str_eq(origin, f->origin))
+		return HTTP_TRUST;
+	if (net_hosts_has(f->hosts, strstr(origin, "://") + 3))
+		return HTTP_JUDGE;
 
 	log_warn(f->call_id, "origin of reply audio not allowed",
 		 "origin=\"%s\"", log_escape(&b, origin));
+
+	return HTTP_REFUSE;
+}
+
+static bool addr_handler(const struct sockaddr *sa, void *arg)
+{
+	struct fetch *f = arg;
+	char addr[NET_ADDR_STR_MAX];
+
+	if (net_addr_is_public(sa) || net_hosts_has_addr(f->hosts, sa))
+		return true;
+
+	log_warn(f->call_id, "address of reply audio not allowed",
+		 "address=\"%s\" hint=\"AUDIO_HOSTS may list it\"",
+		 net_addr_print(addr, sizeof(addr), sa));
 
 	return false;
 }
@@ -123,7 +120,8 @@ int fetch_audio(void **rp, const struct net *net,
 	struct stream_param sp = {
 		.http = {.headerv = headerv,
 			 .redirects = true,
-			 .allowh = allow_handler},
+			 .allowh = allow_handler,
+			 .addrh = addr_handler},
 		.format = DECODE_SNIFF,
 	};
 	struct fetch *f;

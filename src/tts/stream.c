@@ -67,6 +67,7 @@ struct stream {
 	struct buf text; /* of an answer that is no audio, with a zero */
 	char type[TYPE_MAX];
 	http_allow_h *allowh;
+	http_addr_h *addrh;
 	stream_first_h *firsth;
 	stream_done_h *doneh;
 	void *arg;
@@ -298,11 +299,18 @@ static void run(struct stream *s)
 
 /* ----------------------------------------------------------------- http */
 
-static bool allow_handler(const char *url, void *arg)
+static enum http_verdict allow_handler(const char *url, void *arg)
 {
 	struct stream *s = arg;
 
 	return s->allowh(url, s->arg);
+}
+
+static bool addr_handler(const struct sockaddr *sa, void *arg)
+{
+	struct stream *s = arg;
+
+	return s->addrh(sa, s->arg);
 }
 
 static void body_handler(int status, const uint8_t *p, size_t n, void *arg)
@@ -376,6 +384,7 @@ static int request(struct stream *s, const struct net *net,
 	http.timeout_ms = http.idle_ms = 0; /* deadline() knows better */
 	http.body_max = STREAM_BODY_MAX_BYTES;
 	http.allowh = s->allowh ? allow_handler : NULL;
+	http.addrh = s->addrh ? addr_handler : NULL;
 
 	return http_request(&s->req, net->http, &http, body_handler,
 			    done_handler, s);
@@ -403,6 +412,7 @@ int stream_alloc(struct stream **sp, const struct net *net,
 	s->timeout_ms = prm->timeout_ms;
 	s->start_ms = loop_now_ms(net->loop);
 	s->allowh = prm->http.allowh;
+	s->addrh = prm->http.addrh;
 	s->firsth = firsth;
 	s->doneh = doneh;
 	s->arg = arg;

@@ -24,7 +24,7 @@ enum {
 
 struct stream_param {
 	/* What to ask; limits and time-outs in it are not looked at, and
-	 * http.allowh gets the arg of doneh */
+	 * http.allowh and http.addrh get the arg of doneh */
 	struct http_param http;
 	enum decode_format format; /* that was asked for */
 	uint32_t rate;             /* Hz of DECODE_PCM_S16LE */

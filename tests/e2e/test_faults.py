@@ -28,10 +28,12 @@ MASDIF = {
     **{("audio", fault): "audio_failed_total" for fault in
        ("refuse", "hang", "die", "html", "500", "404", "endless", "drip")},
     **{("audio", fault): "audio_refused_total" for fault in
-       ("foreign", "redirect")},
+       ("foreign", "redirect", "inward", "turn_inward")},
 }
 LIMITS = {"DIALOG_TIMEOUT_MS": 1500, "AUDIO_TIMEOUT_MS": 1500,
-          "SILENCE_LIMIT_MS": 1000, "WORKERS": 1}
+          "SILENCE_LIMIT_MS": 1000, "WORKERS": 1,
+          # a name that is allowed, and leads to where nobody is let in
+          "AUDIO_HOSTS": "localhost"}
 
 starting = threading.Lock()
 

@@ -44,8 +44,9 @@ class Masdif:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.foreign = socket.create_server(("127.0.0.1", 0))
-        self.foreign_url = "http://127.0.0.1:%d/x.wav" % \
-            self.foreign.getsockname()[1]
+        port = self.foreign.getsockname()[1]
+        self.foreign_url = f"http://127.0.0.1:{port}/x.wav"
+        self.inward_url = f"http://localhost:{port}/x.wav"
         self._run(self._count_foreign)
         self._run(self._accept, self.listener)
         if self.faults.get("create") == "refuse":
@@ -184,6 +185,8 @@ class Masdif:
         src = "/rails/x.wav"
         if self.faults.get("audio") == "foreign":
             src = self.foreign_url
+        elif self.faults.get("audio") == "inward":
+            src = self.inward_url
         self._send(conn, 200, JSON, json.dumps([{
             "recipient_id": "x", "text": "answer", "metadata": {},
             "message_id": "1", "data": {"attachment": [
@@ -232,8 +235,10 @@ class Masdif:
     def _drip(self, conn):
         conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: audio/mpeg\r\n"
                      b"Content-Length: 4000\r\n\r\n")
-        while not self.recovered.wait(0.1):
-            conn.sendall(b"\0")
+        for i in range(4000):
+            if self.recovered.wait(0.1):
+                break
+            conn.sendall(self.audio[i:i + 1])
         raise OSError("enough")
 
     def _cut(self, conn):
@@ -245,3 +250,6 @@ class Masdif:
 
     def _redirect(self, conn):
         self._send(conn, 302, HTML, PAGE, f"Location: {self.foreign_url}\r\n")
+
+    def _turn_inward(self, conn):
+        self._send(conn, 302, HTML, PAGE, f"Location: {self.inward_url}\r\n")

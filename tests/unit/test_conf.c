@@ -116,6 +116,9 @@ static void test_wrong_values_are_named(void **state)
 		{{"MASDIF_SERVER_URL", "ftp://x"}, "MASDIF_SERVER_URL"},
 		{{"TLS_CERT", "/x"}, "TLS_KEY"},
 		{{"TTS_VOICE", "\xff"}, "UTF-8"},
+		{{"AUDIO_HOSTS", "a.example, https://b.example"},
+		 "AUDIO_HOSTS is a list of hosts, addresses and blocks, not "
+		 "\"https://b.example\""},
 		{{"CALL_MAX_SECONDS", "99999999999999999999"},
 		 "CALL_MAX_SECONDS"},
 	};

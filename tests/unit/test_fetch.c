@@ -66,6 +66,35 @@ static void endless(int fd)
 		;
 }
 
+/* Never long without a byte, and long without a sample */
+static void drip(int fd)
+{
+	uint8_t v[8192];
+	size_t n = load(v, sizeof(v), "ulaw_8000.wav");
+
+	fake_write(fd, "HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n");
+	for (size_t i = 0; i < n && fake_write_n(fd, v + i, 1); i++) {
+		if (atomic_load(&go_on))
+			break;
+		usleep(20000);
+	}
+}
+
+/* Of a kind that can be decoded only when it is complete */
+static void huge(int fd)
+{
+	enum { HUGE = 50 << 20 };
+	static const uint8_t zero[1 << 16];
+	uint8_t v[8192];
+	size_t n = load(v, sizeof(v), "vorbis_16000.ogg");
+
+	fake_write(fd, "HTTP/1.1 200 OK\r\n\r\n");
+	(void)fake_write_n(fd, v, n);
+	for (; n < HUGE; n += sizeof(zero))
+		if (!fake_write_n(fd, zero, sizeof(zero)))
+			break;
+}
+
 static bool serve(struct fake_http *f, int fd, const char *path,
 		  const char *head, const char *body)
 {
@@ -90,6 +119,16 @@ static bool serve(struct fake_http *f, int fd, const char *path,
 			       "Location: %s/mp3_16000.mp3\r\n",
 			       fx->other.url);
 		fake_answer(fd, 302, location, "", 0);
+	} else if (!strcmp(path, "/inward")) {
+		(void)snprintf(location, sizeof(location),
+			       "Location: http://localhost:%u/ulaw_8000.wav"
+			       "\r\n",
+			       fx->other.port);
+		fake_answer(fd, 302, location, "", 0);
+	} else if (!strcmp(path, "/drip")) {
+		drip(fd);
+	} else if (!strcmp(path, "/huge")) {
+		huge(fd);
 	} else if (!strncmp(path, "/slow/", 6)) {
 		n = load(p, sizeof(p), path + 6);
 		slowly(fd, p, n);
@@ -201,7 +240,7 @@ static int start(struct fixture *f, const char *path, const char *hosts,
 
 static int fetch(struct fixture *f, const char *path, const char *hosts)
 {
-	bool hangs = !strcmp(path, "/hang");
+	bool hangs = !strcmp(path, "/hang") || !strcmp(path, "/drip");
 
 	assert_int_equal(start(f, path, hosts, hangs ? 300 : 10000, 20000), 0);
 	assert_false(clip_is_ended(f->clip));
@@ -262,6 +301,8 @@ static void test_failures(void **state)
 		{"/html", EBADMSG},
 		{"/empty", ENODATA},
 		{"/hang", ETIMEDOUT},
+		{"/drip", ETIMEDOUT},
+		{"/huge", EOVERFLOW},
 		{"http://127.0.0.1:1/x", EACCES},
 		{"/cut/flac_24000_stereo.flac", ECONNRESET},
 	};
@@ -306,6 +347,46 @@ static void test_other_origins(void **state)
 	assert_int_equal(fetch(f, url, right), 0);
 	assert_int_equal(fetch(f, "/moved", right), 0);
 	assert_int_equal(fetch(f, "/moved", "127.0.0.1"), 0);
+}
+
+/* A listed name is not a way into our own network */
+static void test_listed_names_that_lead_inward(void **state)
+{
+	struct fixture *f = *state;
+	char url[128], numbers[128], both[128];
+	const struct {
+		const char *url, *hosts;
+		int err;
+	} tests[] = {
+		{url, "localhost", EACCES},
+		{"/inward", "localhost", EACCES},
+		{numbers, "example.org", EACCES},
+		{url, "localhost 10.0.0.0/8 127.0.0.1:1", EACCES},
+		{url, both, 0},
+		{url, "localhost,127.0.0.0/8", 0},
+		{"/inward", "localhost 127.0.0.1", 0},
+		{numbers, "127.0.0.0/8", 0},
+	};
+
+	(void)snprintf(url, sizeof(url), "http://localhost:%u/ulaw_8000.wav",
+		       f->other.port);
+	(void)snprintf(numbers, sizeof(numbers),
+		       "http://2130706433:%u/ulaw_8000.wav", f->other.port);
+	(void)snprintf(both, sizeof(both), "localhost 127.0.0.1:%u",
+		       f->other.port);
+
+	for (size_t i = 0; i < ARRAY_SIZE(tests); i++) {
+		uint64_t before = metrics_counter(M_AUDIO_REFUSED);
+		int conns = atomic_load(&f->other.conns);
+		bool refused = tests[i].err == EACCES;
+
+		assert_int_equal(fetch(f, tests[i].url, tests[i].hosts),
+				 tests[i].err);
+		assert_int_equal(metrics_counter(M_AUDIO_REFUSED) - before,
+				 refused);
+		if (refused)
+			assert_int_equal(atomic_load(&f->other.conns), conns);
+	}
 }
 
 static void test_endless_is_cut(void **state)
@@ -374,6 +455,7 @@ int main(void)
 		TEST(test_failures),
 		TEST(test_cut_keeps_what_came),
 		TEST(test_other_origins),
+		TEST(test_listed_names_that_lead_inward),
 		TEST(test_endless_is_cut),
 		TEST(test_dropped_at_any_time),
 		TEST(test_out_of_memory),
