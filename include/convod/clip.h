@@ -51,6 +51,8 @@ size_t clip_len(const struct clip *c);
 /** The samples; valid until the next clip_append() */
 const uint8_t *clip_data(const struct clip *c);
 
+enum { CLIP_WORDS_MAX = 4096 }; /* kept; ten minutes have fewer */
+
 /** Where a word begins, in the audio and in the text that it speaks */
 struct clip_word {
 	uint32_t pos;  /* sample */
@@ -58,14 +60,18 @@ struct clip_word {
 };
 
 /**
- * Note where a word begins; both positions grow. Voices that know do so before
- * they append the audio of the word.
+ * Note where a word begins. Voices that know do so before they append the
+ * audio of the word. Where a pause follows, one more may say where the word
+ * before it ends: then that word counts as heard during the pause, and speech
+ * that was interrupted in the pause goes on behind it.
  *
- * @return 0; ESHUTDOWN after the end; ENOMEM
+ * @return 0, also beyond CLIP_WORDS_MAX, where it is ignored; EINVAL if one of
+ *         the positions is before that of the last word; ESHUTDOWN after the
+ *         end; ENOMEM
  */
 CV_NODISCARD int clip_add_word(struct clip *c, uint32_t pos, uint32_t text);
 
-/** The words so far; valid until the next clip_add_word() */
+/** The words so far, in order; valid until the next clip_add_word() */
 size_t clip_words(const struct clip *c, const struct clip_word **wordv);
 
 /** Watch; to stop: list_unlink(&w->le). The handler may unlink any watch of

@@ -47,7 +47,7 @@ CV_BEGIN_DECLS
 	X(TTS_FAILED, "tts_failed_total", "texts that the voice failed on") \
 	X(APOLOGIES, "apologies_total", "apologies spoken") \
 	X(BARGE_INS, "barge_ins_total", "answers that the caller interrupted") \
-	X(UNDERRUNS, "playout_underruns_total", "answers that ran dry while still arriving") \
+	X(UNDERRUNS, "playout_underruns_total", "gaps in answers: still arriving, or sent too late") \
 	X(JOBS_REFUSED, "jobs_refused_total", "jobs refused by a full engine queue") \
 	X(LOG_DROPPED, "log_lines_dropped_total", "log lines dropped by a full queue") \
 	X(LOOP_SLOW, "loop_slow_turns_total", "loop turns of more than 100 ms")

@@ -6,7 +6,10 @@
 #include <convod/clip.h>
 #include <convod/mem.h>
 
-enum { CLIP_GROW_MIN = 8000 }; /* a second of speech */
+enum {
+	CLIP_GROW_MIN = 8000, /* a second of speech */
+	WORDS_GROW_MIN = 32,
+};
 
 struct clip {
 	uint8_t *ulawv;
@@ -15,6 +18,9 @@ struct clip {
 	size_t max;
 	bool ended;
 	int err;
+	struct clip_word *wordv;
+	size_t wordc;
+	size_t word_size;   /* allocated */
 	struct list watchl; /* empty once ended: then threads may share it */
 };
 
@@ -25,6 +31,7 @@ static void destructor(void *arg)
 	while (c->watchl.head)
 		list_unlink(c->watchl.head);
 	mem_raw_free(c->ulawv);
+	mem_raw_free(c->wordv);
 }
 
 /*
@@ -142,17 +149,11 @@ int clip_append(struct clip *c, const uint8_t *ulawv, size_t n)
 	return 0;
 }
 
-void clip_end(struct clip *c, int err)
+/* It may live long in a cache: give back what it grew too far */
+static void trim(struct clip *c)
 {
-	uint8_t *p;
+	void *p;
 
-	if (!c || c->ended)
-		return;
-
-	c->ended = true;
-	c->err = err;
-
-	/* it may live long in a cache: give back what it grew too far */
 	if (c->n && c->n < c->size) {
 		p = mem_raw_realloc(c->ulawv, c->n);
 		if (p) {
@@ -160,6 +161,23 @@ void clip_end(struct clip *c, int err)
 			c->size = c->n;
 		}
 	}
+	if (c->wordc && c->wordc < c->word_size) {
+		p = mem_raw_realloc(c->wordv, c->wordc * sizeof(*c->wordv));
+		if (p) {
+			c->wordv = p;
+			c->word_size = c->wordc;
+		}
+	}
+}
+
+void clip_end(struct clip *c, int err)
+{
+	if (!c || c->ended)
+		return;
+
+	c->ended = true;
+	c->err = err;
+	trim(c);
 	tell_watchers(c);
 }
 
@@ -181,6 +199,56 @@ size_t clip_len(const struct clip *c)
 const uint8_t *clip_data(const struct clip *c)
 {
 	return c->ulawv;
+}
+
+static int reserve_word(struct clip *c)
+{
+	size_t size = MAX(2 * c->word_size, WORDS_GROW_MIN);
+	void *p;
+
+	if (c->wordc < c->word_size)
+		return 0;
+
+	p = mem_raw_realloc(c->wordv, size * sizeof(*c->wordv));
+	if (!p)
+		return ENOMEM;
+
+	c->wordv = p;
+	c->word_size = size;
+
+	return 0;
+}
+
+int clip_add_word(struct clip *c, uint32_t pos, uint32_t text)
+{
+	const struct clip_word *last;
+	int err;
+
+	if (!c)
+		return EINVAL;
+	if (c->ended)
+		return ESHUTDOWN;
+
+	last = c->wordc ? &c->wordv[c->wordc - 1] : NULL;
+	if (last && (pos < last->pos || text < last->text))
+		return EINVAL;
+	if (c->wordc == CLIP_WORDS_MAX)
+		return 0;
+
+	err = reserve_word(c);
+	if (err)
+		return err;
+
+	c->wordv[c->wordc++] = (struct clip_word){.pos = pos, .text = text};
+
+	return 0;
+}
+
+size_t clip_words(const struct clip *c, const struct clip_word **wordv)
+{
+	*wordv = c->wordv;
+
+	return c->wordc;
 }
 
 void clip_watch(struct clip *c, struct clip_watch *w)

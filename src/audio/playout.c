@@ -6,8 +6,13 @@
  * lead ahead of now. Since each message moves `ends_ms` by exactly the audio
  * in it, deadlines are absolute: no error adds up while an utterance lasts.
  *
- * An utterance goes through: queued (`queuev`), sent and awaiting its mark
- * (`sentv`), finished (reported once, then forgotten).
+ * All utterances stand in one array, in the order in which they are heard:
+ *
+ *     sent, awaiting their marks | sending | waiting
+ *     0 ...                        sentc     ...        itemc
+ *
+ * They keep their clips to the end, since a hold takes all that was not heard
+ * back to the waiting ones. A finished one is reported once and forgotten.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -17,105 +22,138 @@
 #include <convod/mem.h>
 #include <convod/metrics.h>
 #include <convod/playout.h>
+#include "splice.h"
 
 enum {
 	MESSAGE_SAMPLES = PLAYOUT_MESSAGE_MS * AUDIO_PER_MS,
 	FIRST_SAMPLES = MESSAGE_SAMPLES / 2, /* sound starts the sooner */
 	RETRY_MS = 20,                       /* the carrier does not read */
+
+	FILLER_MS = 60, /* in one message */
+	FILLER_SAMPLES = FILLER_MS * AUDIO_PER_MS,
+	FILLER_EARLY_MS = PLAYOUT_FILLER_LEAD_MS - FILLER_MS,
+
+	/* A mark is on its way back, and the audio before it was on its way
+	 * there, for 0 to 200 ms; what is more is the carrier's delay */
+	ROUND_TRIP_MS = 100,
+	LATE_MAX_MS = 1000,
 };
 
-struct queued {
+struct item {
 	struct clip *clip;
+	uint64_t ends_ms; /* when the carrier has played what was sent of it */
 	uint32_t utterance;
-};
-
-struct sent {
-	uint64_t ends_ms; /* when the carrier has played all that was sent */
-	uint32_t sent_ms; /* of this utterance */
-	uint32_t utterance;
-	bool marked; /* all is sent, the mark is out */
+	uint32_t from; /* sample at which sending began: 0, or resumed here */
+	uint32_t pos;  /* sample up to which it was sent, with padding */
+	bool begun;    /* started() was called */
 };
 
 struct playout {
 	const struct playout_ops *ops;
 	void *arg;
 	uint32_t lead_ms;
+	uint32_t message; /* samples */
 	uint32_t generation;
+	uint32_t late_ms; /* the carrier plays later than the model says */
 	uint64_t ends_ms;
-
-	struct queued queuev[PLAYOUT_QUEUE_MAX]; /* first one is playing */
-	size_t queuec;
-	size_t pos;   /* samples of the first one that were sent */
-	bool ran_dry; /* this gap has been counted */
+	uint8_t last; /* code sent last: what follows must not click */
+	bool ran_dry; /* this gap in an utterance has been counted */
+	bool held;
 	bool closed;
 	bool clear_owed; /* the carrier did not read when it was due */
 
-	struct sent sentv[PLAYOUT_MARKS_MAX]; /* oldest first */
+	bool filling; /* what was sent last is of the filler */
+	struct clip *filler;
+	size_t filler_pos;
+
+	/* What an utterance that was held had been heard of */
+	uint32_t again_utterance;
+	uint32_t again_heard; /* samples; 0: no such utterance */
+
 	size_t sentc;
+	size_t itemc;
+	struct item itemv[PLAYOUT_MARKS_MAX + PLAYOUT_QUEUE_MAX];
 };
 
 static void destructor(void *arg)
 {
 	struct playout *p = arg;
 
-	for (size_t i = 0; i < p->queuec; i++)
-		mem_deref(p->queuev[i].clip);
+	for (size_t i = 0; i < p->itemc; i++)
+		mem_deref(p->itemv[i].clip);
+	mem_deref(p->filler);
 }
 
 int playout_alloc(struct playout **pp, const struct playout_ops *ops,
 		  uint32_t lead_ms, void *arg)
 {
 	struct playout *p = mem_zalloc(sizeof(*p), destructor);
+	uint32_t message;
 
 	if (!p)
 		return ENOMEM;
 
+	/* A message leaves when there is room for it within the lead: half a
+	 * lead of them, and a late timer does not tear a gap. Whole triples of
+	 * frames keep base64 aligned. */
+	lead_ms = MAX(lead_ms, PLAYOUT_MESSAGE_MS / 2);
+	message = MIN(lead_ms / 2, PLAYOUT_MESSAGE_MS) / FRAME_MS;
+	if (message >= 3)
+		message -= message % 3;
+
 	p->ops = ops;
 	p->arg = arg;
-	p->lead_ms = MAX(lead_ms, (uint32_t)PLAYOUT_MESSAGE_MS / 2);
+	p->lead_ms = lead_ms;
+	p->message = message * FRAME_SAMPLES;
+	p->last = ULAW_SILENCE;
 	*pp = p;
+
+	return 0;
+}
+
+/* -------------------------------------------------------------- queue */
+
+static int insert(struct playout *p, struct clip *c, uint32_t utterance,
+		  size_t at)
+{
+	if (p->itemc - p->sentc >= PLAYOUT_QUEUE_MAX)
+		return ENOBUFS;
+
+	memmove(p->itemv + at + 1, p->itemv + at,
+		(p->itemc - at) * sizeof(*p->itemv));
+	p->itemv[at] = (struct item){.clip = mem_ref(c),
+				     .utterance = utterance};
+	++p->itemc;
 
 	return 0;
 }
 
 int playout_queue(struct playout *p, struct clip *c, uint32_t utterance)
 {
-	if (p->queuec == PLAYOUT_QUEUE_MAX)
-		return ENOBUFS;
-
-	p->queuev[p->queuec++] = (struct queued){.clip = mem_ref(c),
-						 .utterance = utterance};
-
-	return 0;
+	return insert(p, c, utterance, p->itemc);
 }
 
 int playout_queue_first(struct playout *p, struct clip *c, uint32_t utterance)
 {
-	size_t at = p->pos ? 1 : 0;
+	size_t at = p->sentc;
 
-	if (p->queuec == PLAYOUT_QUEUE_MAX)
-		return ENOBUFS;
+	while (at < p->itemc && p->itemv[at].begun)
+		++at;
 
-	memmove(p->queuev + at + 1, p->queuev + at,
-		(p->queuec - at) * sizeof(*p->queuev));
-	p->queuev[at] = (struct queued){.clip = mem_ref(c),
-					.utterance = utterance};
-	++p->queuec;
-
-	return 0;
+	return insert(p, c, utterance, at);
 }
 
 int playout_replace(struct playout *p, struct clip *c, uint32_t utterance)
 {
-	for (size_t i = 0; i < p->queuec; i++) {
-		struct clip *old = p->queuev[i].clip;
+	for (size_t i = p->sentc; i < p->itemc; i++) {
+		struct clip *old = p->itemv[i].clip;
 
-		if (p->queuev[i].utterance != utterance)
+		if (p->itemv[i].utterance != utterance)
 			continue;
-		if (!i && p->pos)
+		if (p->itemv[i].begun)
 			return EBUSY;
 
-		p->queuev[i].clip = mem_ref(c);
+		p->itemv[i].clip = mem_ref(c);
 		mem_deref(old);
 		return 0;
 	}
@@ -125,198 +163,294 @@ int playout_replace(struct playout *p, struct clip *c, uint32_t utterance)
 
 /* ------------------------------------------------------------- ledger */
 
-static struct sent *sent_find(struct playout *p, uint32_t utterance)
+/* The one that is being sent, or the next; NULL if there is none */
+static struct item *sending(struct playout *p)
 {
-	for (size_t i = p->sentc; i-- > 0;) {
-		if (p->sentv[i].utterance == utterance)
-			return &p->sentv[i];
-	}
-
-	return NULL;
+	return p->sentc < p->itemc ? &p->itemv[p->sentc] : NULL;
 }
 
-static void sent_remove_first(struct playout *p)
+static bool is_all_sent(const struct item *it)
 {
-	--p->sentc;
-	memmove(p->sentv, p->sentv + 1, p->sentc * sizeof(*p->sentv));
+	return clip_is_ended(it->clip) && it->pos >= clip_len(it->clip);
+}
+
+/* Samples that the caller has heard of it */
+static uint32_t heard_samples(const struct playout *p, const struct item *it,
+			      uint64_t now_ms)
+{
+	uint64_t ends_ms = it->ends_ms + p->late_ms;
+	uint64_t left_ms = ends_ms > now_ms ? ends_ms - now_ms : 0;
+	uint64_t left = MIN(left_ms * AUDIO_PER_MS, it->pos - it->from);
+	uint32_t again = p->again_utterance == it->utterance ? p->again_heard
+							     : 0;
+	uint32_t pos = it->pos - (uint32_t)left;
+
+	pos = (uint32_t)MIN(pos, clip_len(it->clip));
+
+	return it->begun ? MAX(pos, again) : 0;
+}
+
+static bool is_all_heard(const struct playout *p, const struct item *it,
+			 uint64_t now_ms)
+{
+	return it->begun && clip_is_ended(it->clip) &&
+	       heard_samples(p, it, now_ms) >= clip_len(it->clip);
+}
+
+/* Take the first one out */
+static uint32_t take_first(struct playout *p)
+{
+	struct item it = p->itemv[0];
+
+	--p->itemc;
+	p->sentc -= MIN(p->sentc, 1U);
+	memmove(p->itemv, p->itemv + 1, p->itemc * sizeof(*p->itemv));
+	mem_deref(it.clip);
+
+	return it.utterance;
 }
 
 /* The first one is over. The handler may call back into playout. */
-static void sent_finish_first(struct playout *p, bool heard)
+static void finish_first(struct playout *p, bool heard)
 {
-	uint32_t utterance = p->sentv[0].utterance;
+	uint32_t utterance = take_first(p);
 
-	sent_remove_first(p);
 	p->ops->finished(utterance, heard, p->arg);
 }
 
-static struct sent *sent_begin(struct playout *p, uint32_t utterance)
+/* When the next mark is given up */
+static uint64_t expiry_ms(const struct playout *p)
 {
-	struct sent *s = &p->sentv[p->sentc++];
-
-	*s = (struct sent){.utterance = utterance};
-
-	return s;
-}
-
-/* Marks that never come back must not hang a call */
-static uint64_t expire_marks(struct playout *p, uint64_t now_ms)
-{
-	while (p->sentc && p->sentv[0].marked) {
-		uint64_t at = p->sentv[0].ends_ms + PLAYOUT_MARK_GRACE_MS;
-
-		if (now_ms < at)
-			return at;
-		sent_finish_first(p, true);
-	}
-
-	return UINT64_MAX;
+	return p->sentc ? p->itemv[0].ends_ms + PLAYOUT_MARK_GRACE_MS
+			: UINT64_MAX;
 }
 
 /* ------------------------------------------------------------ sending */
 
-static void next_clip(struct playout *p)
+static size_t whole_frames(size_t n)
 {
-	struct clip *c = p->queuev[0].clip;
+	return (n + FRAME_SAMPLES - 1) / FRAME_SAMPLES * FRAME_SAMPLES;
+}
 
-	--p->queuec;
-	memmove(p->queuev, p->queuev + 1, p->queuec * sizeof(*p->queuev));
-	p->pos = 0;
-	p->ran_dry = false;
-	mem_deref(c);
+/* Pad with silence to whole frames; one of the two has room for a ramp */
+static void pad(uint8_t *ulawv, size_t n, bool fade_out)
+{
+	size_t whole = whole_frames(n);
+
+	memset(ulawv + n, ULAW_SILENCE, whole - n);
+	if (fade_out && n >= SPLICE_SAMPLES)
+		splice_out(ulawv, n);
+	else if (fade_out)
+		splice_in(ulawv + n, whole - n, ulawv[n - 1]);
 }
 
 /*
- * All of the first clip is sent: put the mark behind it. A clip without a
- * single sample was never heard of by the carrier.
+ * Send n samples. Only what begins or ends abruptly is copied: a clip is
+ * shared, and never changed.
  */
-static int finish_clip(struct playout *p)
-{
-	uint32_t utterance = p->queuev[0].utterance;
-	struct sent *s = p->pos ? sent_find(p, utterance) : NULL;
-	char name[PLAYOUT_MARK_MAX];
-	int err;
-
-	if (!s) {
-		next_clip(p);
-		p->ops->finished(utterance, false, p->arg);
-		return 0;
-	}
-
-	(void)snprintf(name, sizeof(name), "u%ug%u", utterance, p->generation);
-	err = p->ops->mark(name, p->arg);
-	if (err)
-		return err;
-
-	s->marked = true;
-	next_clip(p);
-
-	return 0;
-}
-
 static int send_samples(struct playout *p, const uint8_t *ulawv, size_t n,
-			uint64_t now_ms)
+			bool fade_in, bool fade_out, uint64_t now_ms)
 {
-	uint32_t ms = (uint32_t)(n / AUDIO_PER_MS);
-	uint32_t utterance = p->queuev[0].utterance;
-	bool first = !p->pos;
-	struct sent *s;
+	uint8_t copyv[MESSAGE_SAMPLES];
+	bool dry = p->ends_ms < now_ms;
 	int err;
+
+	if (fade_in || fade_out) {
+		memcpy(copyv, ulawv, n);
+		if (fade_in)
+			splice_in(copyv, n, dry ? ULAW_SILENCE : p->last);
+		pad(copyv, n, fade_out);
+		n = whole_frames(n);
+		ulawv = copyv;
+	}
 
 	err = p->ops->media(ulawv, n, p->arg);
 	if (err)
 		return err;
 
-	p->pos += n;
-	p->ran_dry = false;
-	p->ends_ms = MAX(p->ends_ms, now_ms) + ms;
-
-	s = sent_find(p, utterance);
-	if (!s)
-		s = sent_begin(p, utterance);
-	s->sent_ms += ms;
-	s->ends_ms = p->ends_ms;
-
-	if (first)
-		p->ops->started(utterance, now_ms, p->arg);
+	p->last = ulawv[n - 1];
+	p->ends_ms = MAX(p->ends_ms, now_ms) + n / AUDIO_PER_MS;
 
 	return 0;
 }
 
-/* The last samples of a clip rarely fill a frame: silence does */
-static int send_tail(struct playout *p, const uint8_t *ulawv, size_t n,
-		     uint64_t now_ms)
+/* Let what was sent last die away, if the carrier still plays it */
+static int send_decay(struct playout *p, uint64_t now_ms)
 {
-	uint8_t padv[MESSAGE_SAMPLES];
-	size_t whole = (n + FRAME_SAMPLES - 1) / FRAME_SAMPLES * FRAME_SAMPLES;
+	uint8_t silencev[FRAME_SAMPLES];
 
-	memcpy(padv, ulawv, n);
-	memset(padv + n, ULAW_SILENCE, whole - n);
-
-	return send_samples(p, padv, whole, now_ms);
-}
-
-/* How much of what is there should leave now? 0: wait for more */
-static size_t message_samples(const struct playout *p, size_t avail,
-			      uint64_t ahead_ms)
-{
-	size_t want = p->pos ? MESSAGE_SAMPLES : FIRST_SAMPLES;
-
-	if (avail >= want)
-		return want;
-
-	/* Still arriving: gather a whole message unless the caller would hear
-	 * a gap meanwhile */
-	if (p->pos && ahead_ms > p->lead_ms / 2)
+	if (p->ends_ms < now_ms || splice_is_quiet(p->last))
 		return 0;
 
-	return avail / FRAME_SAMPLES * FRAME_SAMPLES;
+	memset(silencev, ULAW_SILENCE, sizeof(silencev));
+
+	return send_samples(p, silencev, sizeof(silencev), true, false,
+			    now_ms);
 }
 
-/* Send one message of the first clip; EINPROGRESS if there is nothing yet */
-static int send_message(struct playout *p, uint64_t now_ms)
+/*
+ * All of an utterance is sent: put the mark behind it. One without a single
+ * sample was never heard of by the carrier.
+ */
+static int finish_sending(struct playout *p, uint64_t now_ms)
 {
-	const struct clip *c = p->queuev[0].clip;
-	size_t avail = clip_len(c) - MIN(p->pos, clip_len(c));
-	uint64_t ahead = p->ends_ms > now_ms ? p->ends_ms - now_ms : 0;
-	const uint8_t *ulawv = clip_data(c) + p->pos;
-	size_t n = message_samples(p, avail, ahead);
+	struct item *it = sending(p);
+	char name[PLAYOUT_MARK_MAX];
+	int err;
 
-	if (clip_is_ended(c)) {
-		if (!avail)
-			return finish_clip(p);
-		if (!n || avail < MESSAGE_SAMPLES)
-			return send_tail(p, ulawv, avail, now_ms);
+	if (!it->begun) {
+		struct item empty = *it;
+
+		--p->itemc;
+		memmove(it, it + 1, (p->itemc - p->sentc) * sizeof(*p->itemv));
+		mem_deref(empty.clip);
+		p->ops->finished(empty.utterance, false, p->arg);
+		return 0;
 	}
+
+	/* It ended when its last samples had left as ordinary ones */
+	err = it->pos > it->from ? send_decay(p, now_ms) : 0;
+	if (err)
+		return err;
+
+	(void)snprintf(name, sizeof(name), "u%ug%u", it->utterance,
+		       p->generation);
+	err = p->ops->mark(name, p->arg);
+	if (err)
+		return err;
+
+	it->ends_ms = MAX(p->ends_ms, now_ms);
+	++p->sentc;
+	p->ran_dry = false;
+
+	return 0;
+}
+
+/* A gap within an utterance is counted once */
+static void count_gap(struct playout *p)
+{
+	if (!p->ran_dry)
+		metrics_inc(M_UNDERRUNS);
+	p->ran_dry = true;
+}
+
+static int send_speech(struct playout *p, size_t n, bool last, uint64_t now_ms)
+{
+	struct item *it = sending(p);
+	int err;
+
+	if (it->pos > it->from && p->ends_ms < now_ms)
+		count_gap(p);
+
+	err = send_samples(p, clip_data(it->clip) + it->pos, n,
+			   it->pos == it->from || p->ran_dry, last, now_ms);
+	if (err)
+		return err;
+
+	p->filling = false;
+	p->ran_dry = false;
+	it->pos += (uint32_t)whole_frames(n);
+	it->ends_ms = p->ends_ms;
+
+	if (!it->begun) {
+		it->begun = true;
+		p->ops->started(it->utterance, now_ms, p->arg);
+	}
+
+	return 0;
+}
+
+/* Size of the next message, if that much is there already */
+static size_t message_samples(const struct playout *p, const struct item *it)
+{
+	size_t len = clip_len(it->clip);
+
+	/* a little more or less, if that is the rest */
+	if (clip_is_ended(it->clip) && len - MIN(it->pos, len) <= p->message)
+		return len - MIN(it->pos, len);
+
+	return it->pos > it->from ? p->message
+				  : MIN(p->message, FIRST_SAMPLES);
+}
+
+/* Less than a message is there of a clip that is still arriving: gather a
+ * whole one unless the caller would hear a gap meanwhile */
+static int send_little(struct playout *p, size_t n, uint64_t now_ms,
+		       uint64_t *at)
+{
+	const struct item *it = sending(p);
+	uint64_t half_ms = now_ms + p->lead_ms / 2;
+
+	*at = UINT64_MAX; /* the clip's watcher calls again */
+	if (it->pos == it->from)
+		return n ? send_speech(p, n, false, now_ms) : EINPROGRESS;
+
+	if (n && p->ends_ms <= half_ms)
+		return send_speech(p, n, false, now_ms);
 
 	if (n)
-		return send_samples(p, ulawv, n, now_ms);
-
-	if (p->pos && !ahead && !p->ran_dry) {
-		p->ran_dry = true;
-		metrics_inc(M_UNDERRUNS);
-	}
+		*at = p->ends_ms - p->lead_ms / 2;
+	else if (p->ends_ms > now_ms)
+		*at = p->ends_ms; /* to count the gap */
+	else
+		count_gap(p);
 
 	return EINPROGRESS;
 }
 
-/* Time at which the first clip may go on, `now` or before if it may already */
-static uint64_t due_ms(const struct playout *p)
+/* Send one message. EINPROGRESS: nothing more before `at` */
+static int send_message(struct playout *p, uint64_t now_ms, uint64_t *at)
 {
-	const struct clip *c = p->queuev[0].clip;
-	uint32_t message = p->pos ? PLAYOUT_MESSAGE_MS
-				  : FIRST_SAMPLES / AUDIO_PER_MS;
-	uint32_t early = p->lead_ms > message ? p->lead_ms - message : 0;
+	const struct item *it = sending(p);
+	size_t n = message_samples(p, it);
+	size_t len = clip_len(it->clip);
+	size_t avail = len - MIN(it->pos, len);
 
-	/* A mark costs no play-time: a clip that is sent is over at once */
-	if (clip_is_ended(c) && p->pos >= clip_len(c))
+	if (is_all_sent(it))
+		return finish_sending(p, now_ms);
+	if (avail < n)
+		return send_little(p, avail - avail % FRAME_SAMPLES, now_ms,
+				   at);
+
+	return send_speech(p, n, clip_is_ended(it->clip) && n == avail,
+			   now_ms);
+}
+
+/* Time at which there is room for the next message */
+static uint64_t due_ms(const struct playout *p, const struct item *it)
+{
+	uint64_t ms = whole_frames(message_samples(p, it)) / AUDIO_PER_MS;
+	uint64_t early = p->lead_ms - MIN(ms, p->lead_ms);
+
+	/* A mark costs no play-time, and for the filler nothing waits */
+	if (is_all_sent(it) || p->filling)
 		return 0;
 
 	/* The ledger is full of marks that did not come: they expire */
-	if (!p->pos && p->sentc == PLAYOUT_MARKS_MAX)
+	if (it->pos == it->from && p->sentc == PLAYOUT_MARKS_MAX)
 		return UINT64_MAX;
 
 	return p->ends_ms > early ? p->ends_ms - early : 0;
+}
+
+/* Utterances: all that is due. EINPROGRESS: nothing more before `at` */
+static int send_due(struct playout *p, uint64_t now_ms, uint64_t *at)
+{
+	const struct item *it;
+	int err;
+
+	while (!p->held && !p->closed && (it = sending(p))) {
+		*at = due_ms(p, it);
+		if (*at > now_ms)
+			return EINPROGRESS;
+
+		err = send_message(p, now_ms, at);
+		if (err)
+			return err;
+	}
+	*at = UINT64_MAX;
+
+	return 0;
 }
 
 /* What a carrier has yet to forget comes before anything new */
@@ -332,67 +466,222 @@ static int send_clear(struct playout *p)
 	return err;
 }
 
-uint64_t playout_tick(struct playout *p, uint64_t now_ms)
+/* The next samples of the loop */
+static void fill(struct playout *p, uint8_t *ulawv, size_t n)
 {
-	uint64_t marks_at = expire_marks(p, now_ms);
+	const uint8_t *loopv = clip_data(p->filler);
+	size_t len = clip_len(p->filler);
+	bool smooth = splice_is_loop(loopv, len);
 
-	if (send_clear(p) == EAGAIN)
-		return now_ms + RETRY_MS;
+	for (size_t i = 0; i < n;) {
+		size_t some = MIN(n - i, len - p->filler_pos);
 
-	while (!p->closed && p->queuec) {
-		uint64_t at = due_ms(p);
-		int err;
-
-		if (at > now_ms)
-			return MIN(marks_at, at);
-
-		err = send_message(p, now_ms);
-		if (err == EAGAIN)
-			return now_ms + RETRY_MS;
-		if (err == EINPROGRESS) {
-			/* The clip's watcher calls again; so does the end of
-			 * what the carrier has, to count the gap */
-			at = p->pos && p->ends_ms > now_ms ? p->ends_ms
-							   : UINT64_MAX;
-			return MIN(marks_at, at);
-		}
-		if (err)
-			p->closed = true;
-
-		marks_at = expire_marks(p, now_ms);
+		memcpy(ulawv + i, loopv + p->filler_pos, some);
+		if (!p->filler_pos && !smooth)
+			splice_in(ulawv + i, some, i ? ulawv[i - 1] : p->last);
+		i += some;
+		p->filler_pos = (p->filler_pos + some) % len;
 	}
-
-	return marks_at;
 }
 
-/* ----------------------------------------------------- clear and marks */
+static bool is_filler_due(struct playout *p)
+{
+	const struct item *it = sending(p);
+
+	/* an answer's own gaps stay silent */
+	return p->filler && clip_is_ended(p->filler) && clip_len(p->filler) &&
+	       !(it && it->begun);
+}
+
+/* When there is nothing else; sets the time to look again */
+static int send_filler(struct playout *p, uint64_t now_ms, uint64_t *at)
+{
+	uint8_t ulawv[FILLER_SAMPLES];
+	bool fresh = !p->filling || p->ends_ms < now_ms;
+	int err = 0;
+
+	if (!is_filler_due(p)) {
+		if (p->filling)
+			err = send_decay(p, now_ms);
+		if (!err)
+			p->filling = false;
+		return err;
+	}
+
+	if (!p->filling)
+		p->filler_pos = 0;
+	if (p->ends_ms <= now_ms + FILLER_EARLY_MS) {
+		size_t pos = p->filler_pos;
+
+		fill(p, ulawv, sizeof(ulawv));
+		err = send_samples(p, ulawv, sizeof(ulawv), fresh, false,
+				   now_ms);
+		if (err)
+			p->filler_pos = pos;
+		else
+			p->filling = true;
+	}
+	*at = MIN(*at, p->ends_ms - FILLER_EARLY_MS);
+
+	return err;
+}
+
+void playout_filler(struct playout *p, struct clip *c)
+{
+	struct clip *old = p->filler;
+
+	p->filler = mem_ref(c);
+	p->filler_pos = 0;
+	mem_deref(old);
+}
+
+/* --------------------------------------------------------------- tick */
+
+uint64_t playout_tick(struct playout *p, uint64_t now_ms)
+{
+	uint64_t at;
+	int err;
+
+	/* Marks that never come back must not hang a call */
+	while (expiry_ms(p) <= now_ms)
+		finish_first(p, true);
+
+	err = send_clear(p);
+	if (!err)
+		err = send_due(p, now_ms, &at);
+	if ((!err || err == EINPROGRESS) && !p->held && !p->closed)
+		err = send_filler(p, now_ms, &at);
+
+	if (err == EAGAIN)
+		return now_ms + RETRY_MS;
+	if (err && err != EINPROGRESS) {
+		p->closed = true;
+		at = UINT64_MAX;
+	}
+
+	return MIN(at, expiry_ms(p));
+}
+
+/* ----------------------------------------------- clear, hold and resume */
+
+/* Take out what was heard to its end: a returned mark could only say so */
+static size_t take_heard(struct playout *p, uint32_t *utterancev,
+			 uint64_t now_ms)
+{
+	size_t n = 0;
+
+	while (p->itemc && is_all_heard(p, &p->itemv[0], now_ms))
+		utterancev[n++] = take_first(p);
+
+	return n;
+}
+
+/* Make the carrier forget what it has, marks included */
+static void empty_carrier(struct playout *p, bool in_carrier, uint64_t now_ms)
+{
+	++p->generation;
+	p->ends_ms = now_ms;
+	p->last = ULAW_SILENCE;
+	p->ran_dry = false;
+	p->filling = false;
+	p->clear_owed |= in_carrier;
+	(void)send_clear(p);
+}
+
+static bool is_in_carrier(const struct playout *p, uint64_t now_ms)
+{
+	return !p->held && ((p->itemc && p->itemv[0].begun) ||
+			    p->ends_ms + p->late_ms > now_ms);
+}
 
 void playout_clear(struct playout *p, uint64_t now_ms)
 {
-	bool in_carrier = p->sentc || p->ends_ms > now_ms;
-	uint32_t utterancev[PLAYOUT_QUEUE_MAX + PLAYOUT_MARKS_MAX];
-	size_t n = 0;
+	bool in_carrier = is_in_carrier(p, now_ms);
+	uint32_t utterancev[ARRAY_SIZE(p->itemv)];
+	size_t heardc = take_heard(p, utterancev, now_ms), n = heardc;
 
-	for (size_t i = 0; i < p->sentc; i++)
-		utterancev[n++] = p->sentv[i].utterance;
-	for (size_t i = 0; i < p->queuec; i++) {
-		/* the one that is playing stands in both */
-		if (!n || utterancev[n - 1] != p->queuev[i].utterance)
-			utterancev[n++] = p->queuev[i].utterance;
-		mem_deref(p->queuev[i].clip);
-	}
-
-	p->sentc = p->queuec = p->pos = 0;
-	p->ran_dry = false;
-	p->ends_ms = now_ms;
-	++p->generation;
-
-	p->clear_owed |= in_carrier;
-	(void)send_clear(p);
+	while (p->itemc)
+		utterancev[n++] = take_first(p);
+	p->held = false;
+	p->again_heard = 0;
+	playout_filler(p, NULL);
+	empty_carrier(p, in_carrier, now_ms);
 
 	for (size_t i = 0; i < n; i++)
-		p->ops->finished(utterancev[i], false, p->arg);
+		p->ops->finished(utterancev[i], i < heardc, p->arg);
 }
+
+void playout_hold(struct playout *p, uint64_t now_ms)
+{
+	bool in_carrier = is_in_carrier(p, now_ms);
+	uint32_t utterancev[ARRAY_SIZE(p->itemv)];
+	size_t heardc;
+
+	if (p->held)
+		return;
+
+	heardc = take_heard(p, utterancev, now_ms);
+	if (p->itemc) {
+		uint32_t heard = heard_samples(p, &p->itemv[0], now_ms);
+
+		p->again_utterance = p->itemv[0].utterance;
+		p->again_heard = heard;
+	}
+	for (size_t i = 0; i < p->itemc; i++)
+		p->itemv[i].from = p->itemv[i].pos = 0;
+	p->sentc = 0;
+	p->held = true;
+	empty_carrier(p, in_carrier, now_ms);
+
+	for (size_t i = 0; i < heardc; i++)
+		p->ops->finished(utterancev[i], true, p->arg);
+}
+
+/* The last word that began by then; NULL if there is none */
+static const struct clip_word *word_at(const struct clip *c, uint32_t pos)
+{
+	const struct clip_word *wordv;
+	size_t n = clip_words(c, &wordv);
+
+	while (n && wordv[n - 1].pos > pos)
+		--n;
+
+	return n ? &wordv[n - 1] : NULL;
+}
+
+static uint32_t resume_pos(const struct clip *c, uint32_t heard)
+{
+	uint32_t frame = heard - MIN(heard, FRAME_SAMPLES);
+	const struct clip_word *word = word_at(c, frame), *wordv;
+
+	/* in time for the ramp to be over when the word begins */
+	if (word)
+		return word->pos - MIN(word->pos, SPLICE_SAMPLES);
+	if (clip_words(c, &wordv))
+		return 0;
+
+	return (uint32_t)splice_pause(clip_data(c), clip_len(c), frame);
+}
+
+void playout_resume(struct playout *p, uint64_t now_ms)
+{
+	struct item *it = p->itemc ? &p->itemv[0] : NULL;
+
+	if (!p->held)
+		return;
+
+	p->held = false;
+	if (!it || !it->begun)
+		return;
+
+	/* The clip may have ended meanwhile, without anything more to hear */
+	it->pos = is_all_heard(p, it, now_ms)
+			  ? (uint32_t)clip_len(it->clip)
+			  : resume_pos(it->clip, p->again_heard);
+	it->from = it->pos;
+}
+
+/* -------------------------------------------------------------- marks */
 
 /* A letter and a number at *sp, which moves on behind it. The name comes from
  * outside: sscanf() would not notice a number that is too large. */
@@ -415,43 +704,83 @@ static bool mark_number(uint32_t *np, const char **sp, char letter)
 	return true;
 }
 
+static const struct item *find_sent(const struct playout *p,
+				    uint32_t utterance)
+{
+	for (size_t i = 0; i < p->sentc; i++) {
+		if (p->itemv[i].utterance == utterance)
+			return &p->itemv[i];
+	}
+
+	return NULL;
+}
+
 void playout_mark(struct playout *p, const char *name, uint64_t now_ms)
 {
 	uint32_t utterance, generation;
+	const struct item *it;
+	uint64_t late_ms;
 
-	(void)now_ms;
 	if (!mark_number(&utterance, &name, 'u') ||
 	    !mark_number(&generation, &name, 'g') || *name ||
 	    generation != p->generation)
 		return;
 
-	/* Marks return in order: one that is missing before it was lost */
-	while (p->sentc && p->sentv[0].marked) {
-		bool found = p->sentv[0].utterance == utterance;
+	it = find_sent(p, utterance);
+	if (!it)
+		return;
 
-		if (!found && !sent_find(p, utterance))
-			return;
-		sent_finish_first(p, true);
+	late_ms = now_ms - MIN(now_ms, it->ends_ms + ROUND_TRIP_MS);
+	p->late_ms = (uint32_t)MIN(late_ms, LATE_MAX_MS);
+
+	/* Marks return in order: one that is missing before it was lost */
+	while (find_sent(p, utterance)) {
+		bool found = p->itemv[0].utterance == utterance;
+
+		finish_first(p, true);
 		if (found)
 			return;
+	}
+}
+
+/* -------------------------------------------------------------- heard */
+
+void playout_heard(const struct playout *p, uint32_t utterance,
+		   struct playout_heard *h, uint64_t now_ms)
+{
+	*h = (struct playout_heard){0};
+
+	for (size_t i = 0; i < p->itemc; i++) {
+		const struct item *it = &p->itemv[i];
+		const struct clip_word *word, *wordv;
+		uint32_t pos;
+
+		if (it->utterance != utterance)
+			continue;
+
+		pos = heard_samples(p, it, now_ms);
+		h->ms = pos / AUDIO_PER_MS;
+		if (clip_is_ended(it->clip))
+			h->total_ms = (uint32_t)(clip_len(it->clip) /
+						 AUDIO_PER_MS);
+		h->timed = clip_words(it->clip, &wordv);
+		word = pos ? word_at(it->clip, pos) : NULL;
+		h->text = word ? word->text : 0;
+		return;
 	}
 }
 
 uint32_t playout_heard_ms(const struct playout *p, uint32_t utterance,
 			  uint64_t now_ms)
 {
-	for (size_t i = 0; i < p->sentc; i++) {
-		const struct sent *s = &p->sentv[i];
-		uint64_t left = s->ends_ms > now_ms ? s->ends_ms - now_ms : 0;
+	struct playout_heard h;
 
-		if (s->utterance == utterance)
-			return s->sent_ms - (uint32_t)MIN(left, s->sent_ms);
-	}
+	playout_heard(p, utterance, &h, now_ms);
 
-	return 0;
+	return h.ms;
 }
 
 bool playout_is_busy(const struct playout *p, uint64_t now_ms)
 {
-	return p->queuec || p->sentc || p->ends_ms > now_ms;
+	return p->itemc || (p->ends_ms > now_ms && !p->filling);
 }

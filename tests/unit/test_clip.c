@@ -147,6 +147,44 @@ static void test_destroyed_with_watch(void **state)
 	assert_int_equal(a.told, 0);
 }
 
+static void test_words(void **state)
+{
+	const struct clip_word *wordv;
+	struct clip *c;
+
+	(void)state;
+	assert_int_equal(clip_alloc(&c, 100), 0);
+	assert_int_equal(clip_words(c, &wordv), 0);
+	for (uint32_t i = 0; i < CLIP_WORDS_MAX + 10; i++)
+		assert_int_equal(clip_add_word(c, 3 * i, i), 0);
+	assert_int_equal(clip_words(c, &wordv), CLIP_WORDS_MAX);
+	for (uint32_t i = 0; i < CLIP_WORDS_MAX; i++) {
+		assert_int_equal(wordv[i].pos, 3 * i);
+		assert_int_equal(wordv[i].text, i);
+	}
+	clip_end(c, 0);
+	assert_int_equal(clip_add_word(c, 100000, 10000), ESHUTDOWN);
+	mem_deref(c);
+}
+
+static void test_words_only_go_forward(void **state)
+{
+	const struct clip_word *wordv;
+	struct clip *c;
+
+	(void)state;
+	assert_int_equal(clip_add_word(NULL, 0, 0), EINVAL);
+	assert_int_equal(clip_alloc(&c, 100), 0);
+	assert_int_equal(clip_add_word(c, 10, 5), 0);
+	assert_int_equal(clip_add_word(c, 9, 6), EINVAL);
+	assert_int_equal(clip_add_word(c, 11, 4), EINVAL);
+	assert_int_equal(clip_add_word(c, 10, 5), 0);
+	clip_end(c, 0);
+	assert_int_equal(clip_words(c, &wordv), 2);
+	assert_int_equal(wordv[1].pos, 10);
+	mem_deref(c);
+}
+
 static int memory_body(void *arg)
 {
 	uint8_t v[20000] = {0};
@@ -158,10 +196,13 @@ static int memory_body(void *arg)
 		err = clip_append(c, v, sizeof(v));
 	if (!err)
 		err = clip_append(c, v, sizeof(v));
+	for (uint32_t i = 0; i < 100 && !err; i++)
+		err = clip_add_word(c, i, i);
 	if (!err)
 		err = clip_from(&d, v, sizeof(v));
 	if (!err)
 		assert_int_equal(clip_len(d), sizeof(v));
+	clip_end(c, 0); /* giving back memory may fail, silently */
 	mem_deref(c);
 	mem_deref(d);
 
@@ -183,6 +224,8 @@ int main(void)
 		cmocka_unit_test(test_append_from_inside_reaches_all),
 		cmocka_unit_test(test_last_reference_dropped_from_inside),
 		cmocka_unit_test(test_destroyed_with_watch),
+		cmocka_unit_test(test_words),
+		cmocka_unit_test(test_words_only_go_forward),
 		cmocka_unit_test(test_out_of_memory),
 	};
 

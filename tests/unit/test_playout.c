@@ -226,7 +226,8 @@ static void test_clear_voids_marks(void **state)
 
 	assert_int_equal(playout_heard_ms(f->p, 2, 160), 100);
 	playout_clear(f->p, 160);
-	assert_string_equal(f->text, "C X1 X2 X3 ");
+	/* the first was over by the clock */
+	assert_string_equal(f->text, "C F1 X2 X3 ");
 	assert_false(playout_is_busy(f->p, 160));
 	forget(f);
 
@@ -276,20 +277,23 @@ static void test_arriving_clip(void **state)
 	assert_int_equal(playout_tick(f->p, 0), 80);
 	assert_string_equal(f->text, "M20 S1 M120 M120 ");
 
-	/* late, but what is there goes out; then it dries up and waits */
+	/* too late for the carrier, but what is there goes out; then it dries
+	 * up again and waits */
 	forget(f);
 	assert_int_equal(playout_tick(f->p, 300), 460);
 	assert_string_equal(f->text, "M120 M40 ");
+	assert_int_equal(metrics_counter(M_UNDERRUNS), before + 1);
 	forget(f);
 	assert_int_equal(playout_tick(f->p, 460), UINT64_MAX);
-	assert_int_equal(metrics_counter(M_UNDERRUNS), before + 1);
+	assert_int_equal(metrics_counter(M_UNDERRUNS), before + 2);
 	assert_int_equal(playout_tick(f->p, 480), UINT64_MAX);
-	assert_int_equal(metrics_counter(M_UNDERRUNS), before + 1);
+	assert_int_equal(metrics_counter(M_UNDERRUNS), before + 2);
 	append(c, 120);
 	playout_tick(f->p, 500);
 	clip_end(c, 0);
 	playout_tick(f->p, 600);
-	assert_string_equal(f->text, "M120 Ku1g0 ");
+	/* the end came behind the last samples: they die away */
+	assert_string_equal(f->text, "M120 M20 Ku1g0 ");
 	mem_deref(c);
 }
 
@@ -346,7 +350,7 @@ static void test_queue_first(void **state)
 	assert_int_equal(playout_queue_first(f->p, c, 3), 0);
 	clip_end(arriving, 0);
 	playout_tick(f->p, 100);
-	assert_string_equal(f->text, "M20 S1 Ku1g0 M60 S3 Ku3g0 ");
+	assert_string_equal(f->text, "M20 S1 M20 Ku1g0 M60 S3 Ku3g0 ");
 	mem_deref(arriving);
 	mem_deref(c);
 }
@@ -432,6 +436,117 @@ static void test_bounds(void **state)
 	mem_deref(c);
 }
 
+/* 400 ms of speech, 100 ms of pause, and so on */
+static struct clip *clip_with_pauses(uint32_t ms)
+{
+	static uint8_t ulawv[10 * AUDIO_RATE];
+	struct clip *c = NULL;
+
+	for (uint32_t i = 0; i < ms * AUDIO_PER_MS; i++)
+		ulawv[i] = i / AUDIO_PER_MS % 500 < 400 ? 0x55 : ULAW_SILENCE;
+	assert_int_equal(clip_from(&c, ulawv, (size_t)ms * AUDIO_PER_MS), 0);
+
+	return c;
+}
+
+static void test_hold_and_resume(void **state)
+{
+	struct fake *f = *state;
+	struct playout_heard h;
+
+	queue(f, clip_of(60, 0), 1);
+	queue(f, clip_with_pauses(2000), 2);
+	playout_tick(f->p, 0);
+	for (uint64_t now = 0; now < 1100; now += 10)
+		playout_tick(f->p, now);
+	forget(f);
+
+	playout_hold(f->p, 1100);
+	assert_string_equal(f->text, "C F1 ");
+	playout_hold(f->p, 1200);
+	playout_heard(f->p, 2, &h, 5000);
+	assert_int_equal(h.ms, 1040);
+	assert_int_equal(h.total_ms, 2000);
+	assert_false(h.timed);
+
+	queue(f, clip_of(60, 0), 3);
+	playout_mark(f->p, "u2g0", 1300);
+	assert_int_equal(playout_tick(f->p, 3000), UINT64_MAX);
+	assert_true(playout_is_busy(f->p, 3000));
+	assert_string_equal(f->text, "C F1 ");
+
+	/* in the pause before 1000 */
+	forget(f);
+	playout_resume(f->p, 3000);
+	playout_resume(f->p, 3000);
+	for (uint64_t now = 3000; now < 5000; now += 10)
+		playout_tick(f->p, now);
+	assert_string_equal(f->text, "M60 M120 M120 M120 M120 M120 M120 M120 "
+				     "M120 M20 Ku2g1 M60 S3 Ku3g1 ");
+	playout_mark(f->p, "u3g1", 5000);
+	assert_false(playout_is_busy(f->p, 5000));
+}
+
+static void test_clear_while_held(void **state)
+{
+	struct fake *f = *state;
+
+	queue(f, clip_of(1000, 0), 1);
+	queue(f, clip_of(1000, 0), 2);
+	playout_tick(f->p, 0);
+	playout_hold(f->p, 100);
+	forget(f);
+	playout_clear(f->p, 200);
+	assert_string_equal(f->text, "X1 X2 ");
+	playout_resume(f->p, 200);
+	assert_int_equal(playout_tick(f->p, 200), UINT64_MAX);
+}
+
+static void test_filler_goes_behind_all_else(void **state)
+{
+	struct fake *f = *state;
+	struct clip *c = clip_of(100, 0), *arriving = NULL;
+
+	queue(f, clip_of(200, 0), 1);
+	playout_filler(f->p, c);
+	assert_int_equal(playout_tick(f->p, 0), 160);
+	assert_string_equal(f->text, "M60 S1 M120 M20 Ku1g0 ");
+	forget(f);
+	assert_int_equal(playout_tick(f->p, 160), 220);
+	assert_int_equal(playout_tick(f->p, 220), 280);
+	assert_int_equal(clip_alloc(&arriving, AUDIO_RATE), 0);
+	assert_int_equal(playout_queue(f->p, arriving, 2), 0);
+	assert_int_equal(playout_tick(f->p, 280), 340);
+	assert_string_equal(f->text, "M60 M60 M60 ");
+	forget(f);
+	append(arriving, 20);
+	playout_tick(f->p, 290);
+	assert_string_equal(f->text, "M20 S2 ");
+
+	/* no filler in its gap, but behind it */
+	forget(f);
+	playout_tick(f->p, 1000);
+	assert_string_equal(f->text, "");
+	clip_end(arriving, 0);
+	playout_tick(f->p, 1000);
+	playout_tick(f->p, 1060);
+	playout_hold(f->p, 1070);
+	playout_tick(f->p, 1080);
+	assert_string_equal(f->text, "Ku2g0 M60 M60 C F1 F2 ");
+
+	/* switched off it dies away */
+	forget(f);
+	playout_resume(f->p, 2000);
+	playout_tick(f->p, 2000);
+	playout_filler(f->p, NULL);
+	playout_tick(f->p, 2010);
+	playout_tick(f->p, 2020);
+	assert_string_equal(f->text, "M60 M20 ");
+	assert_int_equal(f->last, ULAW_SILENCE);
+	mem_deref(arriving);
+	mem_deref(c);
+}
+
 static int alloc_body(void *arg)
 {
 	struct playout *p = NULL;
@@ -468,6 +583,9 @@ int main(void)
 		TEST(test_dead_carrier_stops_it),
 		TEST(test_queue_from_inside_finished),
 		TEST(test_bounds),
+		TEST(test_hold_and_resume),
+		TEST(test_clear_while_held),
+		TEST(test_filler_goes_behind_all_else),
 		TEST(test_out_of_memory),
 	};
 
