@@ -153,11 +153,16 @@ static void say_one(struct fixture *f)
 		size_t n;
 
 		for (int k = 0; k < FRAME_SAMPLES; k++) {
-			double t = (i * FRAME_SAMPLES + k) / 8000.0;
-			double v = sin(6.283185307 * TONE_HZ * t);
+			int at = i * FRAME_SAMPLES + k;
+			/* each half wave has a strength of its own: a steady
+			 * tone is no speech */
+			int half = 2 * TONE_HZ * at / AUDIO_RATE;
+			double s = pow(half * half * half % 101 / 100.0, 2);
+			double v = (0.1 + 0.9 * s) *
+				   sin(6.283185307 * TONE_HZ * at / 8000);
 
 			ulaw[k] = g711_ulaw_encode(
-				i < TONE_FRAMES ? (int16_t)(8000 * v) : 0);
+				i < TONE_FRAMES ? (int16_t)(16000 * v) : 0);
 		}
 		n = base64_encode(b64, ulaw, sizeof(ulaw));
 		(void)snprintf(text, sizeof(text),
