@@ -36,6 +36,11 @@ struct conf {
 	uint32_t dialog_timeout_ms;
 	char *tts_url;
 	char *tts_voice;
+	uint32_t tts_timeout_ms;
+	char *tts_fallback_url;
+	uint32_t tts_cache_mb;
+	uint32_t tts_cache_disk_mb;
+	char *tts_prewarm;
 	char *language;
 
 	char *audio_hosts;
@@ -51,6 +56,7 @@ struct conf {
 	char *twilio_account_sid;
 	char *twilio_auth_token;
 
+	char *data_dir;
 	uint32_t workers;
 	uint32_t engine_threads;
 	uint32_t calls_max;

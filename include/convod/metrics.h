@@ -45,6 +45,17 @@ CV_BEGIN_DECLS
 	X(AUDIO_REFUSED, "audio_refused_total", "reply audio from an origin that is not allowed") \
 	X(TTS_REQUESTS, "tts_requests_total", "texts given to the voice") \
 	X(TTS_FAILED, "tts_failed_total", "texts that the voice failed on") \
+	X(TTS_CACHE_HITS, "tts_cache_hits_total", "texts whose audio was in memory") \
+	X(TTS_CACHE_DISK_HITS, "tts_cache_disk_hits_total", "texts whose audio was on disk") \
+	X(TTS_CACHE_MISSES, "tts_cache_misses_total", "texts that had to be spoken by a voice") \
+	X(TTS_CACHE_SHARED, "tts_cache_shared_total", "texts that were just being spoken for another call") \
+	X(TTS_CACHE_EVICTED, "tts_cache_evicted_total", "clips dropped from memory to make room") \
+	X(TTS_CACHE_FILES_EVICTED, "tts_cache_files_evicted_total", "files of the voice cache removed to make room") \
+	X(TTS_CACHE_CORRUPT, "tts_cache_corrupt_total", "files of the voice cache that were damaged, and deleted") \
+	X(TTS_CACHE_UNWRITTEN, "tts_cache_unwritten_total", "clips that could not be written to the voice cache") \
+	X(TTS_FALLBACKS, "tts_fallbacks_total", "texts that went to the fallback voice") \
+	X(TTS_CIRCUIT_OPENED, "tts_circuit_opened_total", "times that a voice was left alone for failing again and again") \
+	X(TTS_PROBES, "tts_probes_total", "attempts to see whether such a voice is back") \
 	X(APOLOGIES, "apologies_total", "apologies spoken") \
 	X(BARGE_INS, "barge_ins_total", "answers that the caller interrupted") \
 	X(UNDERRUNS, "playout_underruns_total", "gaps in answers: still arriving, or sent too late") \
@@ -55,7 +66,10 @@ CV_BEGIN_DECLS
 #define METRICS_GAUGES(X) \
 	X(CALLS_UP, "calls", "calls up now") \
 	X(SOCKETS_UP, "sockets", "carrier sockets open now") \
-	X(ASR_CONNECTIONS, "asr_connections", "connections to recognisers")
+	X(ASR_CONNECTIONS, "asr_connections", "connections to recognisers") \
+	X(TTS_CACHE_BYTES, "tts_cache_bytes", "memory that the voice cache takes") \
+	X(TTS_CACHE_DISK_BYTES, "tts_cache_disk_bytes", "room that its files take") \
+	X(TTS_CIRCUITS_OPEN, "tts_circuits_open", "voices left alone for failing again and again")
 
 /* Microseconds inside, seconds when printed */
 #define METRICS_LATENCIES(X) \

@@ -12,8 +12,15 @@
 #include <convod/log.h>
 #include <convod/mem.h>
 #include <convod/str.h>
+#include "convod_features.h"
 
 enum { ENV_FILE_MAX = 1 << 20, NAME_MAX_BYTES = 64, WHY_MAX = 160 };
+
+#ifdef HAVE_FLITE
+static const bool has_flite = true;
+#else
+static const bool has_flite = false;
+#endif
 
 enum item_type { T_STR, T_SECRET, T_URL, T_U32, T_BOOL };
 
@@ -102,6 +109,18 @@ static const struct item itemv[] = {
 	    "voice for texts that come without audio: flite: is embedded; "
 	    "unset: flite: for English, else none"),
 	STR("tts.voice", tts_voice, "", "voice to ask for"),
+	U32("tts.timeout_ms", tts_timeout_ms, "2500", 300, 60000, "ms",
+	    "how long a voice may take to begin, or come behind real time"),
+	URL("tts.fallback_url", tts_fallback_url,
+	    "voice that speaks when the first fails or does not begin in time; "
+	    "none: without; unset: flite: for English, else none"),
+	U32("tts.cache_mb", tts_cache_mb, "64", 0, 65536, "MB",
+	    "memory for what the voice said before; 0: off"),
+	U32("tts.cache_disk_mb", tts_cache_disk_mb, "1024", 0, 16777216, "MB",
+	    "room for the same in DATA_DIR/voice; 0: off"),
+	STR("tts.prewarm", tts_prewarm, "",
+	    "file of texts, one a line, that are spoken for the cache when "
+	    "convod starts"),
 	STR("language", language, "",
 	    "BCP-47 tag for recogniser, dialog manager and voice; unset: is-IS "
 	    "with MASDIF_SERVER_URL, else en-US"),
@@ -137,6 +156,8 @@ static const struct item itemv[] = {
 	       "checks the signature of every upgrade; unset: anybody can "
 	       "connect"),
 
+	STR("data_dir", data_dir, "",
+	    "folder for what lasts: the voice cache; unset: nothing is kept"),
 	U32("workers", workers, "0", 0, 256, NULL,
 	    "threads that serve calls; 0 is one a core"),
 	U32("engine.threads", engine_threads, "0", 0, 64, NULL,
@@ -555,6 +576,9 @@ static int derive(struct conf *c, char *errbuf)
 		err = replace(&c->language, masdif ? "is-IS" : "en-US");
 	if (!err && !*c->tts_url && str_starts(c->language, "en"))
 		err = replace(&c->tts_url, "flite:");
+	if (!err && has_flite && !*c->tts_fallback_url && *c->tts_url &&
+	    str_starts(c->language, "en") && !str_starts(c->tts_url, "flite:"))
+		err = replace(&c->tts_fallback_url, "flite:");
 
 	return err;
 }

@@ -426,7 +426,7 @@ static int start_parts(struct convo *cv, const struct carrier_event *ev)
 		.silence_limit_ms = conf->silence_limit_ms,
 		.max_ms = conf->call_max_seconds * 1000,
 		.opens = cv->worker->dialog->be->opens,
-		.has_voice = cv->worker->tts != NULL,
+		.has_voice = cv->worker->voice != NULL,
 	};
 	int err;
 

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
+#include <convod/audio.h>
 #include <convod/log.h>
 #include <convod/mem.h>
 #include <convod/str.h>
@@ -49,6 +50,7 @@ static void destructor(void *arg)
 	for (unsigned i = 0; i < s->workerc; i++)
 		mem_deref(s->workerv[i]);
 	mem_deref(s->workerv);
+	mem_deref(s->shared.voice_cache);
 	mem_deref(s->shared.prompts);
 	mem_deref(s->shared.registry);
 	mem_deref(s->shared.conf);
@@ -126,6 +128,24 @@ static unsigned worker_count(const struct conf *conf)
 	return cores < 1 ? 1 : (unsigned)MIN(cores, 256);
 }
 
+static int setup_voice_cache(struct server *s, char *errbuf)
+{
+	const struct conf *conf = s->shared.conf;
+	const struct voice_cache_param prm = {
+		.memory_max = (uint64_t)conf->tts_cache_mb << 20,
+		.disk_max = (uint64_t)conf->tts_cache_disk_mb << 20,
+		.dir = conf->data_dir,
+		.clip_max = (size_t)conf->audio_max_seconds * AUDIO_RATE,
+	};
+	int err = voice_cache_alloc(&s->shared.voice_cache, &prm);
+
+	if (err && *conf->data_dir)
+		(void)snprintf(errbuf, CONF_ERR_MAX, "DATA_DIR: %s: %s",
+			       conf->data_dir, strerror(err));
+
+	return err;
+}
+
 static int setup_shared(struct server *s, struct conf *conf, char *errbuf)
 {
 	int err;
@@ -133,6 +153,8 @@ static int setup_shared(struct server *s, struct conf *conf, char *errbuf)
 	s->shared.conf = mem_ref(conf);
 	s->calls_max = calls_max(conf);
 	err = registry_alloc(&s->shared.registry, s->calls_max);
+	if (!err)
+		err = setup_voice_cache(s, errbuf);
 	if (err)
 		return err;
 

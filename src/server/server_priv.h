@@ -17,6 +17,7 @@
 #include <convod/playout.h>
 #include <convod/server.h>
 #include <convod/tts.h>
+#include <convod/voice.h>
 
 struct convo;
 struct worker;
@@ -75,6 +76,7 @@ struct shared {
 	struct conf *conf;
 	struct registry *registry;
 	struct prompts *prompts;
+	struct voice_cache *voice_cache;
 	atomic_bool ready; /* takes calls */
 };
 
@@ -85,7 +87,8 @@ struct worker {
 	struct httpd *httpd;
 	struct asr *asr;
 	struct dialog *dialog;
-	struct tts *tts; /* NULL: no voice */
+	struct voice *voice; /* NULL: there is none */
+	struct prewarm *prewarm;
 	struct list convol;
 
 	/* scratch of the frame path */

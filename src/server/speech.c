@@ -80,9 +80,7 @@ static int place(struct convo *cv, uint32_t utterance, struct clip *clip,
 static int speech_alloc(struct speech **spp, struct convo *cv,
 			uint32_t utterance)
 {
-	const struct conf *conf = cv->worker->shared->conf;
 	struct speech *sp = mem_zalloc(sizeof(*sp), destructor);
-	int err;
 
 	if (!sp)
 		return ENOMEM;
@@ -91,15 +89,8 @@ static int speech_alloc(struct speech **spp, struct convo *cv,
 	sp->utterance = utterance;
 	sp->watch.h = clip_handler;
 	sp->watch.arg = sp;
-
-	err = clip_alloc(&sp->clip,
-			 (size_t)conf->audio_max_seconds * AUDIO_RATE);
-	if (err) {
-		mem_deref(sp);
-		return err;
-	}
-
 	*spp = sp;
+
 	return 0;
 }
 
@@ -125,21 +116,20 @@ static int speech_commit(struct speech *sp)
 int speech_say_op(uint32_t utterance, const char *text, void *arg)
 {
 	struct convo *cv = arg;
-	struct tts *tts = cv->worker->tts;
+	struct voice_req *request = NULL;
 	struct speech *sp = NULL;
 	int err = speech_alloc(&sp, cv, utterance);
 
 	if (err)
 		return err;
 
-	metrics_inc(M_TTS_REQUESTS);
-	err = tts->be->speak(&sp->request, tts,
-			     &(struct tts_text){.text = text}, sp->clip);
+	err = voice_speak(&request, &sp->clip, cv->worker->voice,
+			  &(struct tts_text){.text = text}, cv->call_id);
 	if (err) {
-		metrics_inc(M_TTS_FAILED);
 		mem_deref(sp);
 		return err;
 	}
+	sp->request = request;
 
 	return speech_commit(sp);
 }
@@ -163,7 +153,11 @@ int speech_play_op(uint32_t utterance, const char *url, const char *origin,
 	if (err)
 		return err;
 
-	err = fetch_audio(&sp->request, &cv->worker->net, &prm, sp->clip);
+	err = clip_alloc(&sp->clip,
+			 (size_t)conf->audio_max_seconds * AUDIO_RATE);
+	if (!err)
+		err = fetch_audio(&sp->request, &cv->worker->net, &prm,
+				  sp->clip);
 	if (err) {
 		mem_deref(sp);
 		return err;

@@ -145,7 +145,8 @@ static void destructor(void *arg)
 		end_calls(w);
 	}
 
-	mem_deref(w->tts);
+	mem_deref(w->prewarm);
+	mem_deref(w->voice);
 	mem_deref(w->dialog);
 	mem_deref(w->asr);
 	mem_deref(w->httpd);
@@ -194,6 +195,76 @@ static int backend_error(int err, char *errbuf, const char *name,
 	return err;
 }
 
+static int setup_prewarm(struct worker *w, char *errbuf)
+{
+	const char *path = w->shared->conf->tts_prewarm;
+	unsigned line = 0;
+	int err = prewarm_alloc(&w->prewarm, w->voice, path, &line);
+
+	if (err && line)
+		(void)snprintf(
+			errbuf, CONF_ERR_MAX, "TTS_PREWARM: %s:%u: %s", path,
+			line, err == EBADMSG ? "is not UTF-8" : "is too much");
+	else if (err)
+		(void)snprintf(errbuf, CONF_ERR_MAX, "TTS_PREWARM: %s: %s",
+			       path, strerror(err));
+
+	return err;
+}
+
+/* The voices, and what stands before them */
+static int setup_voices(struct worker *w, struct voice_param *prm,
+			char *errbuf)
+{
+	const struct conf *conf = w->shared->conf;
+	const struct tts_param *first = prm->first.prm;
+	const struct tts_param *fallback = prm->fallback.prm;
+	int err = backend_error(
+		tts_alloc(&prm->first.tts, first, &w->net), errbuf,
+		*first->voice ? "TTS_URL or TTS_VOICE" : "TTS_URL", first->url,
+		tts_schemes());
+
+	if (!err && *fallback->url && !str_starts(fallback->url, "none:"))
+		err = backend_error(
+			tts_alloc(&prm->fallback.tts, fallback, &w->net),
+			errbuf, "TTS_FALLBACK_URL", fallback->url,
+			tts_schemes());
+	if (!err)
+		err = voice_alloc(&w->voice, prm, &w->net);
+	if (!err && !w->index && *conf->tts_prewarm)
+		err = setup_prewarm(w, errbuf);
+
+	return err;
+}
+
+static int setup_voice(struct worker *w, char *errbuf)
+{
+	const struct conf *conf = w->shared->conf;
+	const struct tts_param first = {
+		.url = conf->tts_url,
+		.voice = conf->tts_voice,
+		.language = conf->language,
+	};
+	const struct tts_param fallback = {
+		.url = conf->tts_fallback_url,
+		.voice = "",
+		.language = conf->language,
+	};
+	struct voice_param prm = {
+		.first.prm = &first,
+		.fallback.prm = &fallback,
+		.timeout_ms = conf->tts_timeout_ms,
+		.max_ms = conf->audio_max_seconds * 1000,
+		.cache = w->shared->voice_cache,
+	};
+	int err = *first.url ? setup_voices(w, &prm, errbuf) : 0;
+
+	mem_deref(prm.first.tts);
+	mem_deref(prm.fallback.tts);
+
+	return err;
+}
+
 static int setup_backends(struct worker *w, char *errbuf)
 {
 	const struct conf *conf = w->shared->conf;
@@ -206,11 +277,6 @@ static int setup_backends(struct worker *w, char *errbuf)
 		.url = conf->dialog_url,
 		.language = conf->language,
 		.timeout_ms = conf->dialog_timeout_ms,
-	};
-	const struct tts_param tp = {
-		.url = conf->tts_url,
-		.voice = conf->tts_voice,
-		.language = conf->language,
 	};
 	bool masdif = *conf->masdif_url && str_starts(dp.url, "masdif+") &&
 		      str_eq(strchr(dp.url, '+') + 1, conf->masdif_url);
@@ -225,11 +291,8 @@ static int setup_backends(struct worker *w, char *errbuf)
 			dialog_alloc(&w->dialog, &dp, &w->net), errbuf,
 			masdif ? "MASDIF_SERVER_URL" : "DIALOG_URL", dp.url,
 			dialog_schemes());
-	if (!err && *tp.url)
-		err = backend_error(tts_alloc(&w->tts, &tp, &w->net), errbuf,
-				    *tp.voice ? "TTS_URL or TTS_VOICE"
-					      : "TTS_URL",
-				    tp.url, tts_schemes());
+	if (!err)
+		err = setup_voice(w, errbuf);
 
 	return err;
 }

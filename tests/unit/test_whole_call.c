@@ -357,6 +357,10 @@ static int set_up(void **state)
 	assert_int_equal(conf_load(&f->conf, NULL, setting, f, errbuf), 0);
 	f->shared.conf = f->conf;
 	assert_int_equal(registry_alloc(&f->shared.registry, 10), 0);
+	assert_int_equal(
+		voice_cache_alloc(&f->shared.voice_cache,
+				  &(struct voice_cache_param){0}),
+		0);
 	assert_int_equal(prompts_alloc(&f->shared.prompts, "is-IS", "", 60000),
 			 0);
 	atomic_store(&f->shared.ready, true);
@@ -369,6 +373,7 @@ static int tear_down(void **state)
 {
 	struct fixture *f = *state;
 
+	mem_deref(f->shared.voice_cache);
 	mem_deref(f->shared.prompts);
 	mem_deref(f->shared.registry);
 	mem_deref(f->conf);
