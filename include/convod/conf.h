@@ -36,6 +36,8 @@ struct conf {
 	uint32_t dialog_timeout_ms;
 	char *tts_url;
 	char *tts_voice;
+	char *tts_key;
+	char *tts_model;
 	uint32_t tts_timeout_ms;
 	char *tts_fallback_url;
 	uint32_t tts_cache_mb;

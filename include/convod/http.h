@@ -131,6 +131,21 @@ CV_NODISCARD int url_origin(char *dst, size_t size, const char *url);
  * HTTP_URL_MAX */
 CV_NODISCARD int url_resolve(char **dst, const char *base, const char *ref);
 
+/**
+ * Take user and password out of a URL
+ *
+ * @param barep The URL without them, a new object
+ * @param userp Decoded, a new object; NULL if there is none; passp as well
+ *
+ * @return 0; EBADMSG: not a URL; EOVERFLOW: beyond HTTP_URL_MAX; ENOMEM
+ */
+CV_NODISCARD int url_split_user(char **barep, char **userp, char **passp,
+				const char *url);
+
+/** Percent-encode all but letters, digits and `-._~`, for a part of a path or
+ * a value of a query */
+CV_NODISCARD int url_escape(char **dst, const char *s);
+
 CV_END_DECLS
 
 #endif

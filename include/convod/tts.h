@@ -14,10 +14,16 @@ CV_BEGIN_DECLS
 
 struct tts; /* a voice set up, one per worker; embedded by backends */
 
+/** Settings; strings are valid during alloc() only, "" or NULL: not set */
 struct tts_param {
 	const char *url;
-	const char *voice; /* "" is the backend's default */
+	const char *voice; /* not set: the backend's default */
 	const char *language;
+	const char *key; /* secret */
+	const char *model;
+	uint32_t timeout_ms; /* until the first sample, and how far the audio
+			      * may come behind real time; 0: no limit */
+	uint32_t max_ms;     /* of audio for one text; 0: as the clip takes */
 };
 
 /** What to speak; valid until speak() returns */
@@ -38,7 +44,11 @@ struct tts_backend {
 	 * can be heard while the next is made. clip_end() comes always, later,
 	 * unless the request is dropped.
 	 *
-	 * @param rp Request; mem_deref() cancels
+	 * The clip ends with 0; ENODATA: not a sample; EREMOTEIO: the vendor
+	 * said no; EBADMSG: something else than audio; ETIMEDOUT; or another
+	 * errno. What came before an error stays in it, to be played.
+	 *
+	 * @param rp Request; mem_deref() cancels, and closes its connection
 	 */
 	int (*speak)(void **rp, struct tts *t, const struct tts_text *text,
 		     struct clip *clip);
@@ -48,7 +58,13 @@ struct tts {
 	const struct tts_backend *be;
 };
 
+extern const struct tts_backend tts_azure;
+extern const struct tts_backend tts_convert;
+extern const struct tts_backend tts_deepgram;
+extern const struct tts_backend tts_elevenlabs;
 extern const struct tts_backend tts_flite;
+extern const struct tts_backend tts_openai;
+extern const struct tts_backend tts_tiro;
 
 CV_NODISCARD int tts_alloc(struct tts **tp, const struct tts_param *prm,
 			   const struct net *net);

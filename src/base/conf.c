@@ -106,9 +106,13 @@ static const struct item itemv[] = {
 	U32("dialog.timeout_ms", dialog_timeout_ms, "15000", 500, 120000, "ms",
 	    "how long a turn may take before it has failed"),
 	URL("tts.url", tts_url,
-	    "voice for texts that come without audio: flite: is embedded; "
-	    "unset: flite: for English, else none"),
+	    "voice for texts that come without audio: flite: is embedded, "
+	    "tiro+https://host, openai:, elevenlabs:, deepgram:, "
+	    "azure:REGION, convert+http://host; unset: flite: for English, "
+	    "else none"),
 	STR("tts.voice", tts_voice, "", "voice to ask for"),
+	SECRET("tts.key", "TTS_API_KEY", tts_key, "key of the voice's vendor"),
+	STR("tts.model", tts_model, "", "model of the vendor's to speak with"),
 	U32("tts.timeout_ms", tts_timeout_ms, "2500", 300, 60000, "ms",
 	    "how long a voice may take to begin, or come behind real time"),
 	URL("tts.fallback_url", tts_fallback_url,

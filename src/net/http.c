@@ -427,39 +427,19 @@ static void req_destructor(void *arg)
 
 /* -------------------------------------------------------------- request */
 
-/** Take user and password out of the URL: neither logs nor redirects shall
- * see them */
+/** Neither logs nor redirects shall see user and password */
 static int split_user(struct xfer *x, const char *url)
 {
-	char *user = NULL, *pass = NULL, *bare = NULL;
-	CURLU *u = curl_url();
-	CURLUcode code;
-	int err = 0;
+	char *user, *pass;
+	int err = url_split_user(&x->url, &user, &pass, url);
 
-	if (!u)
-		return ENOMEM;
+	if (err)
+		return err;
 
-	code = curl_url_set(u, CURLUPART_URL, url, 0);
-	if (!code && !curl_url_get(u, CURLUPART_USER, &user, CURLU_URLDECODE))
-		(void)curl_url_get(u, CURLUPART_PASSWORD, &pass,
-				   CURLU_URLDECODE);
-	if (!code)
-		code = curl_url_set(u, CURLUPART_USER, NULL, 0);
-	if (!code)
-		code = curl_url_set(u, CURLUPART_PASSWORD, NULL, 0);
-	if (!code)
-		code = curl_url_get(u, CURLUPART_URL, &bare, 0);
-	if (code)
-		err = code == CURLUE_OUT_OF_MEMORY ? ENOMEM : EINVAL;
-	if (!err)
-		err = str_dup(&x->url, bare);
-	if (!err && user)
+	if (user)
 		err = str_printf(&x->user, "%s:%s", user, pass ? pass : "");
-
-	curl_free(user);
-	curl_free(pass);
-	curl_free(bare);
-	curl_url_cleanup(u);
+	(void)str_wipe(user);
+	(void)str_wipe(pass);
 
 	return err;
 }

@@ -165,3 +165,85 @@ int url_resolve(char **dst, const char *base, const char *ref)
 
 	return err;
 }
+
+/** A part of the URL as an object; NULL if it has none */
+static int get_part(char **dst, CURLU *u, CURLUPart part, unsigned flags)
+{
+	char *s;
+	CURLUcode code = curl_url_get(u, part, &s, flags);
+	int err;
+
+	*dst = NULL;
+	if (code == CURLUE_NO_USER || code == CURLUE_NO_PASSWORD)
+		return 0;
+	if (code)
+		return to_errno(code);
+
+	err = str_dup(dst, s);
+	curl_free(s);
+
+	return err;
+}
+
+int url_split_user(char **barep, char **userp, char **passp, const char *url)
+{
+	char *bare = NULL, *user = NULL, *pass = NULL;
+	CURLU *u;
+	int err;
+
+	if (!barep || !userp || !passp || !url)
+		return EINVAL;
+
+	err = handle_alloc(&u);
+	if (err)
+		return err;
+
+	err = set_url(u, url);
+	if (!err)
+		err = get_part(&user, u, CURLUPART_USER, CURLU_URLDECODE);
+	if (!err)
+		err = get_part(&pass, u, CURLUPART_PASSWORD, CURLU_URLDECODE);
+	if (!err)
+		err = to_errno(curl_url_set(u, CURLUPART_USER, NULL, 0));
+	if (!err)
+		err = to_errno(curl_url_set(u, CURLUPART_PASSWORD, NULL, 0));
+	if (!err)
+		err = get_part(&bare, u, CURLUPART_URL, 0);
+	curl_url_cleanup(u);
+
+	if (err) {
+		(void)str_wipe(user);
+		(void)str_wipe(pass);
+		mem_deref(bare);
+	} else {
+		*barep = bare;
+		*userp = user;
+		*passp = pass;
+	}
+
+	return err;
+}
+
+int url_escape(char **dst, const char *s)
+{
+	static const char hex[] = "0123456789ABCDEF";
+	char *p = mem_zalloc(3 * strlen(s) + 1, NULL);
+
+	if (!p)
+		return ENOMEM;
+
+	*dst = p;
+	for (; *s; s++) {
+		unsigned char c = (unsigned char)*s;
+
+		if (isalnum(c) || strchr("-._~", c)) {
+			*p++ = *s;
+		} else {
+			*p++ = '%';
+			*p++ = hex[c >> 4];
+			*p++ = hex[c & 15];
+		}
+	}
+
+	return 0;
+}

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <convod/log.h>
 #include <convod/mem.h>
 #include <convod/metrics.h>
@@ -237,6 +238,14 @@ static int setup_voices(struct worker *w, struct voice_param *prm,
 	return err;
 }
 
+/* A key is shown to nobody but the vendor it is from */
+static bool same_vendor(const char *a, const char *b)
+{
+	size_t n = strcspn(a, ":+");
+
+	return n == strcspn(b, ":+") && !strncasecmp(a, b, n);
+}
+
 static int setup_voice(struct worker *w, char *errbuf)
 {
 	const struct conf *conf = w->shared->conf;
@@ -244,11 +253,20 @@ static int setup_voice(struct worker *w, char *errbuf)
 		.url = conf->tts_url,
 		.voice = conf->tts_voice,
 		.language = conf->language,
+		.key = conf->tts_key,
+		.model = conf->tts_model,
+		.timeout_ms = conf->tts_timeout_ms,
+		.max_ms = conf->audio_max_seconds * 1000,
 	};
+	const bool same = same_vendor(conf->tts_url, conf->tts_fallback_url);
 	const struct tts_param fallback = {
 		.url = conf->tts_fallback_url,
 		.voice = "",
 		.language = conf->language,
+		.key = same ? conf->tts_key : "",
+		.model = same ? conf->tts_model : "",
+		.timeout_ms = conf->tts_timeout_ms,
+		.max_ms = conf->audio_max_seconds * 1000,
 	};
 	struct voice_param prm = {
 		.first.prm = &first,

@@ -112,12 +112,12 @@ int voice_engine_key(struct voice_key *key, const struct tts_param *prm)
 	if (!url)
 		return ENOMEM;
 
-	/* model and speed are in the URL */
+	/* speed and the like are in the URL */
 	err = hash(key,
 		   (const char *[]){FORMAT, url_mask(url, size, prm->url),
-				    or_empty(prm->voice),
+				    or_empty(prm->voice), or_empty(prm->model),
 				    or_empty(prm->language)},
-		   4);
+		   5);
 	mem_deref(url);
 
 	return err;

@@ -7,12 +7,13 @@
 #include <convod/tts.h>
 #include "convod_features.h"
 
-/* One line each; NULL keeps the table from being empty */
+/* One line each */
 static const struct tts_backend *const backendv[] = {
 #ifdef HAVE_FLITE
 	&tts_flite,
 #endif
-	NULL,
+	&tts_tiro,    &tts_openai, &tts_elevenlabs, &tts_deepgram, &tts_azure,
+	&tts_convert, NULL,
 };
 
 static bool has_scheme(const struct tts_backend *be, const char *url, size_t n)
@@ -49,9 +50,10 @@ int tts_alloc(struct tts **tp, const struct tts_param *prm,
 
 const char *tts_schemes(void)
 {
-	return ""
+	return "tiro+http(s) openai(+http(s)) elevenlabs(+https) "
+	       "deepgram(+https) azure(+https) convert+http(s)"
 #ifdef HAVE_FLITE
-	       "flite"
+	       " flite"
 #endif
 		;
 }

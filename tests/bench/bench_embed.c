@@ -250,7 +250,7 @@ static bool bench_voice(struct net *net, const char *url)
 	double firstv[ROUNDS], sharev[ROUNDS];
 	bool ok = true;
 
-	if (tts_alloc(&t, &(struct tts_param){url, "", "en-US"}, net))
+	if (tts_alloc(&t, &(struct tts_param){.url = url}, net))
 		return false;
 
 	for (size_t i = 0; i < ROUNDS && ok; i++)

@@ -168,8 +168,7 @@ static int alloc_body(void *arg)
 {
 	struct fixture *f = arg;
 	struct tts *t = NULL;
-	int err = tts_alloc(&t, &(struct tts_param){"flite:", "", "en-US"},
-			    &f->net);
+	int err = tts_alloc(&t, &(struct tts_param){.url = "flite:"}, &f->net);
 
 	mem_deref(t);
 
@@ -213,7 +212,7 @@ static void test_unknown_voice_and_scheme(void **state)
 	assert_int_equal(tts_alloc(&t, &prm, &f->net), ENOTSUP);
 	prm.url = "flite";
 	assert_int_equal(tts_alloc(&t, &prm, &f->net), EINVAL);
-	assert_string_equal(tts_schemes(), "flite");
+	assert_non_null(strstr(tts_schemes(), " flite"));
 }
 
 int main(void)
