@@ -52,6 +52,25 @@ struct conf {
 	char *apology_file;
 
 	uint32_t turn_join_ms;
+	char *turn_while_thinking;
+	uint32_t turn_endpoint_ms;
+	char *barge_in_mode;
+	uint32_t barge_in_words;
+	uint32_t barge_in_resume_ms;
+	char *greeting;
+	bool greeting_protect;
+	char *dtmf_map;
+	uint32_t dtmf_timeout_ms;
+	uint32_t dtmf_digits;
+	char *dtmf_finish_key;
+	bool dtmf_ignore_speech;
+	bool dtmf_sensitive;
+	uint32_t silence_ms;
+	uint32_t silence_tries;
+	char *silence_prompt;
+	uint32_t filler_after_ms;
+	char *filler_file;
+	uint32_t repeat_max;
 	uint32_t playout_lead_ms;
 	uint32_t silence_limit_ms;
 
@@ -63,6 +82,8 @@ struct conf {
 	uint32_t engine_threads;
 	uint32_t calls_max;
 	uint32_t call_max_seconds;
+	uint32_t call_warn_seconds;
+	uint32_t call_idle_seconds;
 	uint32_t drain_seconds;
 
 	char *log_level;

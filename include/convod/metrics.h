@@ -59,6 +59,12 @@ CV_BEGIN_DECLS
 	X(APOLOGIES, "apologies_total", "apologies spoken") \
 	X(BARGE_INS, "barge_ins_total", "answers that the caller interrupted") \
 	X(UNDERRUNS, "playout_underruns_total", "gaps in answers: still arriving, or sent too late") \
+	X(HOLDS, "holds_total", "times that the bot paused because the caller spoke") \
+	X(FALSE_STARTS, "false_starts_total", "of these, those without words: the bot went on") \
+	X(KEYS, "keys_total", "keys pressed") \
+	X(REPROMPTS, "reprompts_total", "times that a silent caller was asked again") \
+	X(UNSENT, "unsent_total", "finals and keys that were not sent to the dialog manager") \
+	X(UTTERANCES_DROPPED, "utterances_dropped_total", "utterances dropped, too many queued or no memory") \
 	X(JOBS_REFUSED, "jobs_refused_total", "jobs refused by a full engine queue") \
 	X(LOG_DROPPED, "log_lines_dropped_total", "log lines dropped by a full queue") \
 	X(LOOP_SLOW, "loop_slow_turns_total", "loop turns of more than 100 ms")

@@ -147,6 +147,54 @@ static const struct item itemv[] = {
 
 	U32("turn.join_ms", turn_join_ms, "0", 0, 10000, "ms",
 	    "finals that follow one another so closely make one turn"),
+	CHOICE("turn.while_thinking", turn_while_thinking, "append",
+	       "append replace",
+	       "what is said while the bot thinks goes into the next turn, or "
+	       "replaces the one that is asked, if the dialog manager can "
+	       "forget it"),
+	U32("turn.endpoint_ms", turn_endpoint_ms, "0", 0, 10000, "ms",
+	    "silence after which an interim stands for the final, for "
+	    "recognisers that give none; 0: finals decide"),
+	CHOICE("barge_in.mode", barge_in_mode, "vad", "off vad words dtmf",
+	       "what interrupts the bot: nothing, any speech (it goes on if "
+	       "there were no words), BARGE_IN_WORDS words, keys only"),
+	U32("barge_in.words", barge_in_words, "2", 1, 20, NULL,
+	    "words that interrupt, with BARGE_IN_MODE=words"),
+	U32("barge_in.resume_ms", barge_in_resume_ms, "1000", 100, 5000, "ms",
+	    "speech without words for so long was none: the bot goes on"),
+	STR("greeting", greeting, "dialog",
+	    "what is said first: dialog (the dialog manager's opening), none, "
+	    "file:NAME, a URL of audio, or a text"),
+	BOOL("greeting.protect", greeting_protect, "false",
+	     "the caller hears all of it"),
+	STR("dtmf.map", dtmf_map, "",
+	    "keys with an action: 1=transfer:+15550100,0=operator,*=repeat,"
+	    "9=hangup,2=send:opening hours"),
+	U32("dtmf.timeout_ms", dtmf_timeout_ms, "2000", 200, 60000, "ms",
+	    "a number is complete when no key was pressed for so long"),
+	U32("dtmf.digits", dtmf_digits, "0", 0, 64, NULL,
+	    "or when it has so many digits; 0: any number of them"),
+	STR("dtmf.finish_key", dtmf_finish_key, "#",
+	    "or when one of these keys was pressed"),
+	BOOL("dtmf.ignore_speech", dtmf_ignore_speech, "false",
+	     "what is said while keys are collected does not count"),
+	BOOL("dtmf.sensitive", dtmf_sensitive, "false",
+	     "keys are kept out of logs, events and recordings"),
+	U32("silence.ms", silence_ms, "10000", 0, 600000, "ms",
+	    "a caller who is silent for so long is asked again; 0: never"),
+	U32("silence.tries", silence_tries, "3", 0, 20, NULL,
+	    "how often, before the call is ended"),
+	STR("silence.prompt", silence_prompt, "repeat",
+	    "how: repeat (the last answer), ask (the dialog manager), or a "
+	    "text"),
+	U32("filler.after_ms", filler_after_ms, "0", 0, 60000, "ms",
+	    "an answer that takes so long is waited for with a filler; 0: "
+	    "without"),
+	STR("filler.file", filler_file, "",
+	    "audio file for that, played over and over; unset: a soft tone"),
+	U32("repeat.max", repeat_max, "2", 0, 100, NULL,
+	    "an answer that begins as the one before more often than this in "
+	    "a row ends the call; 0: none does"),
 	U32("playout.lead_ms", playout_lead_ms, "300", 60, 5000, "ms",
 	    "audio sent ahead of real time, at most"),
 	U32("silence.limit_ms", silence_limit_ms, "6000", 1000, 60000, "ms",
@@ -172,6 +220,11 @@ static const struct item itemv[] = {
 	    "descriptor limit allows"),
 	U32("call_max_seconds", call_max_seconds, "3600", 10, 86400, "s",
 	    "longest call"),
+	U32("call_warn_seconds", call_warn_seconds, "60", 0, 3600, "s",
+	    "the caller is told so long before its end; 0: not"),
+	U32("call_idle_seconds", call_idle_seconds, "600", 0, 86400, "s",
+	    "a call ends when nothing was said or keyed in for so long; 0: "
+	    "never"),
 	U32("drain_seconds", drain_seconds, "600", 0, 86400, "s",
 	    "how long calls may go on after SIGTERM"),
 

@@ -1,29 +1,41 @@
 /**
  * @file call.c  A conversation's life, from `start` to its reason to end
  *
- *              call_alloc
- *                   │
- *            ┌──────▼──────┐ call_dialog_open  ┌─────────────┐
- *            │   opening   │──────────────────▶│  listening  │◀───┐
- *            └──────┬──────┘ (an opening turn  └──────┬──────┘    │
- *                   │      if the bot speaks first)   │ final,    │ done,
- *                   │                                 │ digits    │ nothing
- *                   │ hang-up, transfer,       ┌──────▼──────┐    │ pending
- *                   │ too long,                │  thinking   │────┘
- *                   │ shutting down            └──────┬──────┘
- *            ┌──────▼──────┐                          │ finals meanwhile go
- *            │   ending    │◀─────────────────────────┘ into the next turn
- *            └──────┬──────┘
- *                   │ all that is to be said was heard
- *            ┌──────▼──────┐
- *            │    ended    │◀── call_stop() from anywhere
- *            └─────────────┘
+ *  call_alloc
+ *      │
+ *  ┌───▼─────┐ call_dialog_open  ┌───────────┐ final, keys  ┌──────────┐
+ *  │ opening │──────────────────▶│ listening │─────────────▶│ thinking │─┐
+ *  └───┬─────┘ (opening turn, if └─────▲─────┘  one turn    └────┬─────┘ │
+ *      │        the bot speaks first)  └─────────────────────────┘ done  │
+ *      │ hang-up, transfer, silence,     nothing pending                 │
+ *      │ repeated, too long, drain                     what is said now  │
+ *  ┌───▼────┐                                          goes into the     │
+ *  │ ending │◀──────────────────────────────────────── next turn ────────┘
+ *  └───┬────┘
+ *      │ all that is to be said was heard
+ *  ┌───▼────┐
+ *  │ ended  │◀── call_stop() from anywhere
+ *  └────────┘
  *
- * Speaking is not a state of its own: the bot may speak while it listens
- * (a final then interrupts it) and while it thinks (an answer that comes in
- * pieces). `utterancev` holds what is to be said or being heard.
+ * Beside that, who has the floor (floor.c):
  *
- * Owner graph: whoever made the call owns it; it owns only text.
+ *            audio leaves          the caller speaks: hold()
+ *   ┌───────┐─────────────▶┌──────────┐───────────────▶┌──────┐
+ *   │ quiet │              │ speaking │                │ held │
+ *   └───────┘◀─────────────└──────────┘◀───────────────└──┬───┘
+ *       ▲     all was heard              resume(): there  │ words:
+ *       │                                were no words    │ stop_speaking()
+ *       └─────────────────────────────────────────────────┘
+ *
+ * The two are independent: the bot may speak while it listens and while it
+ * thinks (an answer that comes in pieces).
+ *
+ *	hear.c, keys.c ──▶ turn.c ──▶ (dialog manager) ──▶ answer.c ──▶ reply.c
+ *	       └────▶ floor.c ◀───────────────────────────────────────────┘
+ *	wait.c watches the silence
+ *
+ * Owner graph: whoever made the call owns it; it owns texts, its utterances,
+ * and references to the clips in them.
  */
 #include <errno.h>
 #include <convod/log.h>
@@ -36,7 +48,12 @@ static void destructor(void *arg)
 	struct call *c = arg;
 
 	reply_flush(c);
-	mem_deref(c->pending);
+	answer_forget(c);
+	hear_discard(c);
+	mem_deref(c->first);
+	mem_deref(c->heard);
+	mem_deref(c->pending.text);
+	mem_deref(c->sent.text);
 	mem_deref(c->language);
 	mem_deref(c->id);
 }
@@ -53,9 +70,11 @@ int call_alloc(struct call **cp, const struct call_param *prm,
 	c->prm = *prm;
 	c->ops = ops;
 	c->arg = arg;
-	c->start_ms = c->quiet_ms = now_ms;
-	c->decide_ms = c->digits_ms = c->deaf_ms = NEVER;
+	c->start_ms = c->quiet_ms = c->touch_ms = c->said_ms = now_ms;
+	c->decide_ms = c->take_ms = c->digits_ms = c->deaf_ms = NEVER;
+	c->resume_ms = NEVER;
 	c->next_id = 1;
+	keys_reset(c);
 
 	err = str_dup(&c->id, prm->id);
 	if (!err)
@@ -70,11 +89,14 @@ int call_alloc(struct call **cp, const struct call_param *prm,
 
 const char *call_end_name(enum call_end end)
 {
-	static const char *const namev[] = {
+	static const char *const namev[CALL_ENDS] = {
 		[CALL_UP] = "up",
 		[CALL_END_CALLER] = "caller",
 		[CALL_END_BOT] = "bot",
 		[CALL_END_TRANSFER] = "transfer",
+		[CALL_END_SILENCE] = "silence",
+		[CALL_END_IDLE] = "idle",
+		[CALL_END_REPEATED] = "repeated",
 		[CALL_END_TOO_LONG] = "too_long",
 		[CALL_END_SHUTDOWN] = "shutdown",
 		[CALL_END_PROTOCOL] = "protocol",
@@ -85,43 +107,75 @@ const char *call_end_name(enum call_end end)
 	return namev[end];
 }
 
+const char *call_unsent_name(enum call_unsent why)
+{
+	static const char *const namev[CALL_UNSENTS] = {
+		[CALL_UNSENT_ENDED] = "call ending",
+		[CALL_UNSENT_TOO_LONG] = "too long",
+		[CALL_UNSENT_MEMORY] = "no memory",
+		[CALL_UNSENT_COLLECTING] = "keys are collected",
+		[CALL_UNSENT_KNOWN] = "taken already",
+		[CALL_UNSENT_ACTION] = "key with an action",
+		[CALL_UNSENT_FAILED] = "turn not taken",
+	};
+
+	return namev[why];
+}
+
+void call_unsent(struct call *c, const char *text, bool sensitive,
+		 enum call_unsent why)
+{
+	c->ops->unsent(sensitive ? "***" : text, why, c->arg);
+}
+
 /* ------------------------------------------------------------- the end */
 
-/* Hang up once everything has been said. The first reason stands. */
-void call_end_when_said(struct call *c, enum call_end end)
+static void end_now(struct call *c, enum call_end end)
 {
-	if (!c->ending)
+	c->ended = end;
+	c->ops->hang_up(end, c->arg);
+}
+
+/* Hang up once everything has been said. The first reason stands. */
+void call_end_when_said(struct call *c, enum call_end end, uint64_t now_ms)
+{
+	if (!c->ending) {
 		c->ending = end;
+		c->ending_ms = now_ms;
+		turn_discard(c);
+	}
 	call_check_end(c);
 }
 
 void call_check_end(struct call *c)
 {
-	if (!c->ending || c->ended || c->utterancec)
-		return;
-
-	c->ended = c->ending;
-	c->ops->hang_up(c->ended, c->arg);
+	if (c->ending && !c->ended && !c->utterancec)
+		end_now(c, c->ending);
 }
 
-/* End it ourselves: whatever was going on is over, one sentence, good-bye */
-static void close_call(struct call *c, enum call_end end, uint64_t now_ms)
+/* Whatever was going on is over */
+void call_cut(struct call *c)
+{
+	if (c->thinking)
+		c->ops->cancel_turn(c->arg);
+	c->thinking = false;
+	reply_silence(c);
+}
+
+/* End it ourselves: one sentence, good-bye */
+void call_close(struct call *c, enum call_end end, uint64_t now_ms)
 {
 	if (c->ending || c->ended)
 		return;
 
-	if (c->thinking)
-		c->ops->cancel_turn(c->arg);
-	c->thinking = false;
-	c->ops->stop_speaking(c->arg);
-	reply_flush(c);
+	call_cut(c);
 	reply_prompt(c, CALL_PROMPT_CLOSING, false, now_ms);
-	call_end_when_said(c, end);
+	call_end_when_said(c, end, now_ms);
 }
 
 void call_drain(struct call *c, uint64_t now_ms)
 {
-	close_call(c, CALL_END_SHUTDOWN, now_ms);
+	call_close(c, CALL_END_SHUTDOWN, now_ms);
 }
 
 void call_stop(struct call *c, enum call_end end)
@@ -129,9 +183,9 @@ void call_stop(struct call *c, enum call_end end)
 	if (!c->ended)
 		c->ended = end;
 	c->thinking = false;
-	if (c->pendingc)
-		log_info(c->id, "said, not sent", "why=\"call ended\"");
-	c->pendingc = 0;
+	turn_discard(c);
+	reply_flush(c);
+	answer_forget(c);
 }
 
 enum call_end call_ended(const struct call *c)
@@ -141,6 +195,45 @@ enum call_end call_ended(const struct call *c)
 
 /* ---------------------------------------------------------------- time */
 
+/* When something must have ended that does not end by itself: a goodbye whose
+ * audio never comes, or one that has no end */
+static uint64_t ending_next_ms(const struct call *c)
+{
+	uint64_t at = c->start_ms + c->prm.max_ms;
+
+	if (!c->ending)
+		return at;
+
+	at = MAX(at, c->ending_ms) + CALL_ENDING_MAX_MS;
+	if (!reply_is_sounding(c))
+		at = MIN(at,
+			 MAX(c->ending_ms, c->quiet_ms) + CALL_ENDING_MAX_MS);
+
+	return at;
+}
+
+static void ending_tick(struct call *c, uint64_t now_ms)
+{
+	if (now_ms < ending_next_ms(c))
+		return;
+
+	if (!c->ending) {
+		call_close(c, CALL_END_TOO_LONG, now_ms);
+	} else {
+		reply_silence(c);
+		end_now(c, c->ending);
+	}
+}
+
+static uint64_t warning_next_ms(const struct call *c)
+{
+	if (!c->prm.warn_ms || c->warned || c->ending ||
+	    c->prm.warn_ms >= c->prm.max_ms)
+		return NEVER;
+
+	return c->start_ms + c->prm.max_ms - c->prm.warn_ms;
+}
+
 uint64_t call_next_ms(const struct call *c)
 {
 	uint64_t next;
@@ -148,21 +241,27 @@ uint64_t call_next_ms(const struct call *c)
 	if (c->ended)
 		return NEVER;
 
-	next = MIN(turn_next_ms(c), reply_next_ms(c));
-	if (!c->ending)
-		next = MIN(next, c->start_ms + c->prm.max_ms);
+	next = MIN(ending_next_ms(c), warning_next_ms(c));
+	next = MIN(next, turn_next_ms(c));
+	next = MIN(next, hear_next_ms(c));
+	next = MIN(next, keys_next_ms(c));
+	next = MIN(next, floor_next_ms(c));
 
-	return next;
+	return MIN(next, wait_next_ms(c));
 }
 
 void call_tick(struct call *c, uint64_t now_ms)
 {
-	if (c->ended)
-		return;
+	static void (*const tickv[])(struct call *, uint64_t) = {
+		ending_tick, hear_tick, keys_tick,
+		floor_tick,  wait_tick, turn_decide,
+	};
 
-	if (now_ms >= c->start_ms + c->prm.max_ms)
-		close_call(c, CALL_END_TOO_LONG, now_ms);
+	for (size_t i = 0; i < ARRAY_SIZE(tickv) && !c->ended; i++)
+		tickv[i](c, now_ms);
 
-	turn_tick(c, now_ms);
-	reply_tick(c, now_ms);
+	if (!c->ended && now_ms >= warning_next_ms(c)) {
+		c->warned = true;
+		reply_prompt(c, CALL_PROMPT_WARNING, false, now_ms);
+	}
 }

@@ -1,9 +1,11 @@
 /**
- * @file reply.c  From the dialog manager's acts to what the caller hears
+ * @file reply.c  What the bot says, one utterance after the other
  *
- * An utterance lives from its act until call_finished(). When its audio fails
- * before anything was heard, the voice speaks its text instead, and if that
- * fails too the caller hears the apology: every failure has a voice.
+ * An utterance lives from its act until call_finished(). Its audio is asked
+ * for when few are before it, so that the next is made while one plays, and
+ * not all of a long answer that the caller may interrupt. When its audio
+ * fails before anything was heard, the voice speaks its text instead, and if
+ * that fails too the caller hears the apology: every failure has a voice.
  */
 #include <errno.h>
 #include <string.h>
@@ -13,38 +15,53 @@
 #include <convod/str.h>
 #include "call_priv.h"
 
-static struct utterance *find(struct call *c, uint32_t id)
+static struct utterance *find(const struct call *c, uint32_t id)
 {
-	for (size_t i = 0; i < c->utterancec; i++) {
-		if (c->utterancev[i].id == id)
-			return &c->utterancev[i];
+	struct le *le;
+
+	LIST_FOREACH(&c->utterancel, le)
+	{
+		struct utterance *u = list_ledata(le);
+
+		if (u->id == id)
+			return u;
 	}
 
 	return NULL;
 }
 
+static void utterance_destructor(void *arg)
+{
+	struct utterance *u = arg;
+
+	list_unlink(&u->le);
+	mem_deref(u->sound);
+}
+
 static void forget(struct call *c, struct utterance *u)
 {
-	size_t i = (size_t)(u - c->utterancev);
-
-	mem_deref(u->text);
 	--c->utterancec;
-	memmove(u, u + 1, (c->utterancec - i) * sizeof(*u));
+	mem_deref(u);
 }
 
 void reply_flush(struct call *c)
 {
-	while (c->utterancec)
-		forget(c, &c->utterancev[c->utterancec - 1]);
+	list_flush(&c->utterancel);
+	c->utterancec = 0;
 }
 
-static struct utterance *add(struct call *c, enum utterance_kind kind,
-			     const char *text, uint64_t now_ms)
+/** @param sound A reference is taken; NULL for prompts and pauses */
+struct utterance *reply_add(struct call *c, enum utterance_kind kind,
+			    struct sound *sound, uint64_t now_ms)
 {
-	struct utterance *u;
+	struct utterance *u = NULL;
 
-	if (c->utterancec == CALL_UTTERANCES_MAX) {
-		log_warn(c->id, "utterance dropped", "why=\"too many\"");
+	if (c->utterancec < CALL_UTTERANCES_MAX)
+		u = mem_zalloc(sizeof(*u), utterance_destructor);
+	if (!u) {
+		metrics_inc(M_UTTERANCES_DROPPED);
+		log_debug(c->id, "utterance dropped", "queued=%zu",
+			  c->utterancec);
 		return NULL;
 	}
 
@@ -52,92 +69,110 @@ static struct utterance *add(struct call *c, enum utterance_kind kind,
 	if (!c->utterancec && !c->thinking)
 		c->quiet_ms = now_ms;
 
-	u = &c->utterancev[c->utterancec++];
-	*u = (struct utterance){.id = c->next_id++, .kind = kind};
-	/* without memory there is no text to fall back on, that is all */
-	if (str_isset(text) && str_dup(&u->text, text))
-		u->text = NULL;
+	u->id = c->next_id++;
+	u->kind = kind;
+	u->sound = mem_ref(sound);
+	u->protect = c->protect;
+	list_append(&c->utterancel, &u->le, u);
+	++c->utterancec;
 
 	return u;
+}
+
+/* ---------------------------------------------------------------- audio */
+
+static struct call_sound sound_of(const struct utterance *u)
+{
+	const struct sound *s = u->sound;
+
+	return (struct call_sound){
+		.text = s->text ? s->text : "",
+		.voice = s->voice ? s->voice : "",
+		.language = s->language ? s->language : "",
+		.url = s->url ? s->url : "",
+		.origin = s->origin,
+		.clip = s->clip,
+	};
+}
+
+static int ask(struct call *c, struct utterance *u)
+{
+	struct call_sound s;
+
+	switch (u->kind) {
+	case U_SAY:
+		s = sound_of(u);
+		return c->prm.has_voice ? c->ops->say(u->id, &s, c->arg)
+					: ENOTSUP;
+	case U_PLAY:
+		s = sound_of(u);
+		return c->ops->play(u->id, &s, c->arg);
+	case U_PAUSE:
+		return c->ops->pause(u->id, u->ms, c->arg);
+	default:
+		return c->ops->prompt(u->id, u->prompt, false, c->arg);
+	}
 }
 
 /* The audio of an utterance can't be had: next best */
 static void fall_back(struct call *c, struct utterance *u)
 {
-	uint32_t id = u->id;
-
-	if (u->kind == U_PLAY && u->text && c->prm.has_voice) {
+	if (u->kind == U_PLAY && u->sound->text && c->prm.has_voice) {
 		u->kind = U_SAY;
-		if (!c->ops->say(id, u->text, c->arg))
+		if (!ask(c, u))
 			return;
 	}
 
-	if (u->kind != U_PROMPT) {
+	if (u->kind == U_PLAY || u->kind == U_SAY) {
 		u->kind = U_PROMPT;
+		u->prompt = CALL_PROMPT_APOLOGY;
 		metrics_inc(M_APOLOGIES);
-		if (!c->ops->prompt(id, CALL_PROMPT_APOLOGY, false, c->arg))
+		if (!ask(c, u))
 			return;
 	}
 
 	forget(c, u);
 }
 
-/* ---------------------------------------------------------------- acts */
-
-static void say(struct call *c, const char *text, uint64_t now_ms)
+/* Ask for the audio of what comes next */
+void reply_ask(struct call *c, uint64_t now_ms)
 {
-	struct utterance *u = str_isset(text) ? add(c, U_SAY, text, now_ms)
-					      : NULL;
+	unsigned asked = 0;
+	struct le *le;
 
-	if (!u)
-		return;
+	if (c->utterancec && !reply_is_sounding(c))
+		floor_before_sound(c, now_ms);
 
-	if (!c->prm.has_voice || c->ops->say(u->id, text, c->arg))
-		fall_back(c, u);
-}
+	le = c->utterancel.head;
+	while (le && asked <= CALL_AHEAD) {
+		struct utterance *u = list_ledata(le);
 
-static void play(struct call *c, const struct dialog_act *act, uint64_t now_ms)
-{
-	struct utterance *u = add(c, U_PLAY, act->text, now_ms);
-
-	if (!u)
-		return;
-
-	if (c->ops->play(u->id, act->url, act->origin, c->arg))
-		fall_back(c, u);
-}
-
-void call_act(struct call *c, const struct dialog_act *act, uint64_t now_ms)
-{
-	/* after a hang-up act there is nothing left to say */
-	if (c->ended || c->ending || !c->thinking)
-		return;
-
-	switch (act->type) {
-	case DIALOG_SAY:
-		say(c, act->text, now_ms);
-		break;
-	case DIALOG_PLAY:
-		play(c, act, now_ms);
-		break;
-	case DIALOG_HANGUP:
-		call_end_when_said(c, CALL_END_BOT);
-		break;
-	case DIALOG_TRANSFER:
-		log_info(c->id, "transfer asked for", NULL);
-		call_end_when_said(c, CALL_END_TRANSFER);
-		break;
-	default:
-		break;
+		le = le->next;
+		if (!u->asked) {
+			u->asked = true;
+			if (ask(c, u))
+				fall_back(c, u);
+		}
+		++asked;
 	}
 }
 
 void reply_prompt(struct call *c, enum call_prompt prompt, bool first,
 		  uint64_t now_ms)
 {
-	struct utterance *u = add(c, U_PROMPT, NULL, now_ms);
+	struct utterance *u = reply_add(c, U_PROMPT, NULL, now_ms);
 
-	if (u && c->ops->prompt(u->id, prompt, first, c->arg))
+	if (!u)
+		return;
+
+	u->prompt = prompt;
+	if (!first) {
+		reply_ask(c, now_ms);
+		return;
+	}
+
+	u->asked = true;
+	if (c->ops->prompt(u->id, prompt, true, c->arg))
 		forget(c, u);
 }
 
@@ -154,41 +189,75 @@ void reply_apologise(struct call *c, uint64_t now_ms)
 
 bool reply_is_sounding(const struct call *c)
 {
-	for (size_t i = 0; i < c->utterancec; i++) {
-		if (c->utterancev[i].started)
+	struct le *le;
+
+	if (c->held)
+		return false;
+
+	LIST_FOREACH(&c->utterancel, le)
+	{
+		const struct utterance *u = list_ledata(le);
+
+		if (u->started)
 			return true;
 	}
 
 	return false;
 }
 
-static uint32_t heard_ms(const struct call *c)
+/* How much of a text was heard, cut at a word; bytes */
+static size_t heard_text(const struct utterance *u, const struct call_heard *h)
 {
-	uint32_t ms = 0;
+	const char *text = u->sound ? u->sound->text : NULL;
+	size_t len = text ? strlen(text) : 0, n = 0;
 
-	for (size_t i = 0; i < c->utterancec; i++) {
-		if (c->utterancev[i].started)
-			ms += c->ops->heard_ms(c->utterancev[i].id, c->arg);
-	}
+	if (h->timed)
+		n = MIN(h->text, len);
+	else if (h->total_ms)
+		n = MIN((size_t)((uint64_t)len * h->ms / h->total_ms), len);
+	while (n && n < len && text[n] != ' ')
+		--n;
 
-	return ms;
+	return n;
+}
+
+/* Whatever is said or queued is void */
+void reply_silence(struct call *c)
+{
+	reply_flush(c);
+	c->held = false;
+	c->resume_ms = NEVER;
+	wait_filler(c, false);
+	c->in_op = true;
+	c->ops->stop_speaking(c->arg);
+	c->in_op = false;
 }
 
 /* The caller takes the floor: what is left of the answer is void */
 void reply_interrupt(struct call *c, uint64_t now_ms)
 {
-	(void)now_ms;
+	struct le *le;
 
 	if (!c->utterancec)
 		return;
 
-	if (reply_is_sounding(c)) {
-		c->interrupted = true;
-		c->heard_ms = heard_ms(c);
-		metrics_inc(M_BARGE_INS);
+	LIST_FOREACH(&c->utterancel, le)
+	{
+		struct utterance *u = list_ledata(le);
+		struct call_heard h = {0};
+
+		c->interrupted |= u->sound != NULL;
+		if (!u->started)
+			continue;
+		c->ops->heard(u->id, &h, c->arg);
+		c->heard_ms += h.ms;
+		answer_heard(c, u, heard_text(u, &h));
 	}
-	c->ops->stop_speaking(c->arg);
-	reply_flush(c);
+
+	metrics_inc(M_BARGE_INS);
+	reply_silence(c);
+	turn_overtake(c);
+	c->quiet_ms = now_ms;
 }
 
 void call_audio_failed(struct call *c, uint32_t utterance, int err,
@@ -196,13 +265,14 @@ void call_audio_failed(struct call *c, uint32_t utterance, int err,
 {
 	struct utterance *u = find(c, utterance);
 
-	(void)now_ms;
 	if (c->ended || !u || u->started)
 		return;
 
 	log_warn(c->id, "reply audio failed", "utterance=%u err=\"%s\"",
 		 utterance, strerror(err));
 	fall_back(c, u);
+	reply_ask(c, now_ms);
+	turn_decide(c, now_ms);
 	call_check_end(c);
 }
 
@@ -210,9 +280,12 @@ void call_started(struct call *c, uint32_t utterance, uint64_t now_ms)
 {
 	struct utterance *u = find(c, utterance);
 
-	(void)now_ms;
-	if (u)
-		u->started = true;
+	if (c->ended || !u)
+		return;
+
+	u->started = true;
+	wait_filler(c, false);
+	floor_before_sound(c, now_ms);
 }
 
 void call_finished(struct call *c, uint32_t utterance, bool heard,
@@ -220,34 +293,18 @@ void call_finished(struct call *c, uint32_t utterance, bool heard,
 {
 	struct utterance *u = find(c, utterance);
 
-	(void)heard;
 	if (c->ended || !u)
 		return;
 
+	if (heard && u->sound && u->sound->text)
+		answer_heard(c, u, strlen(u->sound->text));
 	forget(c, u);
 	c->quiet_ms = now_ms;
-	call_check_end(c);
-}
-
-/* ---------------------------------------------------------------- time */
-
-/* The caller hears nothing although an answer is pending */
-static bool is_waiting(const struct call *c)
-{
-	return !c->ending && (!c->ready || c->thinking || c->utterancec) &&
-	       !reply_is_sounding(c);
-}
-
-uint64_t reply_next_ms(const struct call *c)
-{
-	return is_waiting(c) ? c->quiet_ms + c->prm.silence_limit_ms : NEVER;
-}
-
-void reply_tick(struct call *c, uint64_t now_ms)
-{
-	if (c->ended || now_ms < reply_next_ms(c))
+	wait_touch(c, now_ms);
+	if (c->in_op)
 		return;
 
-	c->quiet_ms = now_ms;
-	reply_prompt(c, CALL_PROMPT_WAIT, true, now_ms);
+	reply_ask(c, now_ms);
+	turn_decide(c, now_ms);
+	call_check_end(c);
 }

@@ -20,6 +20,7 @@
 #include <convod/metrics.h>
 #include <convod/str.h>
 #include "convo.h"
+#include "manners.h"
 
 /* ------------------------------------------------------------- the end */
 
@@ -48,10 +49,11 @@ static void destructor(void *arg)
 	mem_deref(cv->vad);
 	mem_deref(cv->ring);
 	mem_deref(cv->tmr);
+	json_decref(cv->vars);
 }
 
 /* The reason is recorded once, whoever finds it out first */
-static void record_end(struct convo *cv, enum call_end end)
+void convo_record_end(struct convo *cv, enum call_end end)
 {
 	const struct worker *w = cv->worker;
 
@@ -73,28 +75,17 @@ void convo_abort(struct convo *cv, int code, const char *why,
 {
 	log_warn(cv->phase == CONVO_NEW ? NULL : cv->call_id, "call closed",
 		 "code=%d why=\"%s\" peer=%s", code, why, cv->peer);
-	record_end(cv, end);
+	convo_record_end(cv, end);
 	stop_work(cv, end);
 	if (cv->ws)
 		ws_close(cv->ws, code, why);
-}
-
-static void hang_up_op(enum call_end end, void *arg)
-{
-	struct convo *cv = arg;
-	int code = end == CALL_END_SHUTDOWN ? WS_GOING_AWAY : WS_NORMAL;
-
-	/* We are inside the conversation: let go of things at the end of the
-	 * turn, by the close handler at the latest */
-	record_end(cv, end);
-	ws_close(cv->ws, code, call_end_name(end));
 }
 
 /* The carrier says that the caller has hung up: the id is free at once, it
  * need not wait for the socket's end */
 void convo_stop(struct convo *cv)
 {
-	record_end(cv, CALL_END_CALLER);
+	convo_record_end(cv, CALL_END_CALLER);
 	call_stop(cv->call, CALL_END_CALLER);
 	ws_close(cv->ws, WS_NORMAL, "stop");
 }
@@ -111,7 +102,7 @@ static void close_handler(int code, void *arg)
 	struct convo *cv = arg;
 
 	cv->ws = NULL;
-	record_end(cv, CALL_END_CALLER);
+	convo_record_end(cv, CALL_END_CALLER);
 	stop_work(cv, CALL_END_CALLER);
 
 	atomic_fetch_sub(&cv->worker->calls, 1);
@@ -127,12 +118,6 @@ static void close_handler(int code, void *arg)
 }
 
 /* -------------------------------------------------------- conversation */
-
-/* Milliseconds since a moment, 0 where there was none */
-static unsigned since_ms(uint64_t us)
-{
-	return us ? (unsigned)((clk_now_us() - us) / 1000) : 0;
-}
 
 static void tick(void *arg)
 {
@@ -171,55 +156,9 @@ static void timer_handler(void *arg)
 		tick(cv);
 }
 
-static int turn_op(const struct dialog_turn *t, void *arg)
-{
-	struct convo *cv = arg;
-
-	cv->turn_us = clk_now_us();
-	cv->answering = true;
-
-	return cv->dialog ? cv->dialog->dialog->be->turn(cv->dialog, t)
-			  : ENOTCONN;
-}
-
-static void cancel_turn_op(void *arg)
-{
-	struct convo *cv = arg;
-
-	if (cv->dialog)
-		cv->dialog->dialog->be->cancel(cv->dialog);
-}
-
-static void stop_speaking_op(void *arg)
-{
-	struct convo *cv = arg;
-
-	list_flush(&cv->speechl);
-	playout_clear(cv->playout, loop_now_ms(cv->worker->net.loop));
-}
-
-static uint32_t heard_ms_op(uint32_t utterance, void *arg)
-{
-	const struct convo *cv = arg;
-
-	return playout_heard_ms(cv->playout, utterance,
-				loop_now_ms(cv->worker->net.loop));
-}
-
-static const struct call_ops call_ops = {
-	.turn = turn_op,
-	.cancel_turn = cancel_turn_op,
-	.say = speech_say_op,
-	.play = speech_play_op,
-	.prompt = speech_prompt_op,
-	.stop_speaking = stop_speaking_op,
-	.heard_ms = heard_ms_op,
-	.hang_up = hang_up_op,
-};
-
 /* ---------------------------------------------------------- recogniser */
 
-static uint64_t now_ms(const struct convo *cv)
+uint64_t convo_now_ms(const struct convo *cv)
 {
 	return loop_now_ms(cv->worker->net.loop);
 }
@@ -230,10 +169,10 @@ static void result_handler(const struct asr_result *res, void *arg)
 
 	if (res->final && log_transcripts())
 		log_info(cv->call_id, "heard", "ms=%u rejected=%s text=\"%s\"",
-			 since_ms(cv->speech_end_us),
+			 convo_since_ms(cv->speech_end_us),
 			 res->rejected ? "yes" : "no", LOG_STR(res->text));
 
-	call_result(cv->call, res, now_ms(cv));
+	call_result(cv->call, res, convo_now_ms(cv));
 	convo_touch(cv);
 }
 
@@ -249,7 +188,7 @@ static void asr_state_handler(enum asr_state state, const char *why, void *arg)
 		return;
 	}
 
-	call_asr_state(cv->call, state, now_ms(cv));
+	call_asr_state(cv->call, state, convo_now_ms(cv));
 	convo_touch(cv);
 }
 
@@ -272,57 +211,6 @@ void convo_open_asr(struct convo *cv)
 		asr_state_handler(ASR_DOWN, strerror(err), cv);
 }
 
-/* ------------------------------------------------------ dialog manager */
-
-static void dialog_open_handler(int err, const char *conversation, void *arg)
-{
-	struct convo *cv = arg;
-
-	if (err)
-		log_warn(cv->call_id, "dialog manager not reached",
-			 "err=\"%s\"", strerror(err));
-	else
-		log_info(cv->call_id, "dialog open", "conversation=\"%s\"",
-			 LOG_STR(conversation));
-
-	/* The recogniser files what it hears under the same id; when there is
-	 * none, the call's own will do */
-	str_copy(cv->conversation, sizeof(cv->conversation),
-		 err ? "" : conversation);
-	if (!cv->asr && cv->asr_state != ASR_DOWN)
-		convo_open_asr(cv);
-	call_dialog_open(cv->call, err, now_ms(cv));
-	convo_touch(cv);
-}
-
-static void dialog_act_handler(const struct dialog_act *act, void *arg)
-{
-	struct convo *cv = arg;
-
-	if (log_transcripts())
-		log_info(cv->call_id, "answer", "ms=%u text=\"%s\"",
-			 since_ms(cv->turn_us),
-			 LOG_STR(act->text ? act->text : ""));
-	call_act(cv->call, act, now_ms(cv));
-	convo_touch(cv);
-}
-
-static void dialog_done_handler(int err, void *arg)
-{
-	struct convo *cv = arg;
-
-	if (!err)
-		metrics_latency(M_DIALOG, clk_now_us() - cv->turn_us);
-	call_done(cv->call, err, now_ms(cv));
-	convo_touch(cv);
-}
-
-static const struct dialog_handlers dialog_handlers = {
-	.openh = dialog_open_handler,
-	.acth = dialog_act_handler,
-	.doneh = dialog_done_handler,
-};
-
 static const char *param_of(const struct carrier_event *ev, const char *name)
 {
 	const char *s = json_string_value(
@@ -330,72 +218,6 @@ static const char *param_of(const struct carrier_event *ev, const char *name)
 
 	return s ? s : "";
 }
-
-/* ------------------------------------------------------------- playout */
-
-static int send_message(struct convo *cv, size_t n)
-{
-	return cv->ws ? ws_send_text(cv->ws,
-				     cv->worker->message + WS_PRE_BYTES, n)
-		      : ENOTCONN;
-}
-
-static int media_op(const uint8_t *ulawv, size_t n, void *arg)
-{
-	struct convo *cv = arg;
-
-	return send_message(cv, cv->carrier->print_media(
-					cv->worker->message + WS_PRE_BYTES,
-					cv->stream_id, ulawv, n));
-}
-
-static int mark_op(const char *name, void *arg)
-{
-	struct convo *cv = arg;
-
-	return send_message(
-		cv, cv->carrier->print_mark(cv->worker->message + WS_PRE_BYTES,
-					    cv->stream_id, name));
-}
-
-static int clear_op(void *arg)
-{
-	struct convo *cv = arg;
-
-	return send_message(cv, cv->carrier->print_clear(cv->worker->message +
-								 WS_PRE_BYTES,
-							 cv->stream_id));
-}
-
-static void started_op(uint32_t utterance, uint64_t at_ms, void *arg)
-{
-	struct convo *cv = arg;
-
-	if (cv->answering && cv->speech_end_us) {
-		metrics_latency(M_ANSWER, clk_now_us() - cv->speech_end_us);
-		log_info(cv->call_id, "answering", "ms=%u",
-			 since_ms(cv->speech_end_us));
-	}
-	cv->answering = false;
-	call_started(cv->call, utterance, at_ms);
-}
-
-static void finished_op(uint32_t utterance, bool heard, void *arg)
-{
-	struct convo *cv = arg;
-
-	speech_forget(cv, utterance);
-	call_finished(cv->call, utterance, heard, now_ms(cv));
-	convo_touch(cv);
-}
-
-static const struct playout_ops playout_ops = {
-	.media = media_op,
-	.mark = mark_op,
-	.clear = clear_op,
-	.started = started_op,
-	.finished = finished_op,
-};
 
 /* --------------------------------------------------------------- start */
 
@@ -418,30 +240,30 @@ static int start_parts(struct convo *cv, const struct carrier_event *ev)
 		.call_id = cv->call_id,
 		.caller = param_of(ev, "caller"),
 		.called = param_of(ev, "called"),
+		.params = ev->u.start.params,
 	};
-	const struct call_param prm = {
-		.id = cv->call_id,
-		.language = conf->language,
-		.join_ms = conf->turn_join_ms,
-		.silence_limit_ms = conf->silence_limit_ms,
-		.max_ms = conf->call_max_seconds * 1000,
-		.opens = cv->worker->dialog->be->opens,
-		.has_voice = cv->worker->voice != NULL,
-	};
+	const struct dialog_backend *be = cv->worker->dialog->be;
+	struct call_param prm = cv->worker->shared->manners->prm;
 	int err;
+
+	prm.id = cv->call_id;
+	prm.opens = be->opens;
+	prm.forgets = be->forgets;
+	prm.knows_nobody = be->knows_nobody;
+	prm.has_voice = cv->worker->voice != NULL;
 
 	err = ring_alloc(&cv->ring, ring_size(conf->asr_replay_ms));
 	if (!err)
 		err = vad_alloc(&cv->vad);
 	if (!err)
-		err = playout_alloc(&cv->playout, &playout_ops,
+		err = playout_alloc(&cv->playout, &talk_playout_ops,
 				    conf->playout_lead_ms, cv);
 	if (!err)
-		err = call_alloc(&cv->call, &prm, &call_ops, cv, now_ms(cv));
+		err = call_alloc(&cv->call, &prm, &talk_call_ops, cv,
+				 convo_now_ms(cv));
 	if (!err)
-		err = cv->worker->dialog->be->open(&cv->dialog,
-						   cv->worker->dialog, &dc,
-						   &dialog_handlers, cv);
+		err = be->open(&cv->dialog, cv->worker->dialog, &dc,
+			       &talk_dialog_handlers, cv);
 
 	return err;
 }
@@ -469,7 +291,7 @@ void convo_start(struct convo *cv, const struct carrier_event *ev)
 	 * not known to be dead: both are served */
 	str_copy(cv->call_id, sizeof(cv->call_id), ev->u.start.call_id);
 	str_copy(cv->stream_id, sizeof(cv->stream_id), ev->stream_id);
-	cv->start_ms = now_ms(cv);
+	cv->start_ms = convo_now_ms(cv);
 	cv->phase = CONVO_UP;
 	metrics_inc(M_CALLS);
 	metrics_gauge(M_CALLS_UP, 1);
@@ -510,7 +332,7 @@ static void fault_handler(int code, void *arg)
 		end = CALL_END_ERROR;
 	else
 		metrics_inc(M_CLOSED_PROTOCOL);
-	record_end(cv, end);
+	convo_record_end(cv, end);
 	stop_work(cv, end);
 }
 
@@ -561,7 +383,7 @@ int convo_alloc(struct worker *w, struct ws *ws, const char *peer)
 void convo_drain(struct convo *cv)
 {
 	if (cv->phase == CONVO_UP) {
-		call_drain(cv->call, now_ms(cv));
+		call_drain(cv->call, convo_now_ms(cv));
 		convo_touch(cv);
 	} else if (cv->ws) {
 		ws_close(cv->ws, WS_GOING_AWAY, "shutting down");

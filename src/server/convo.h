@@ -32,6 +32,7 @@ struct convo {
 	struct playout *playout;
 	struct list speechl;
 	struct dialog_session *dialog;
+	json_t *vars; /* set by the dialog manager, or NULL */
 
 	/* media.c */
 	struct ring *ring;
@@ -60,14 +61,23 @@ void convo_stop(struct convo *cv);
 void convo_open_asr(struct convo *cv);
 void convo_start(struct convo *cv, const struct carrier_event *ev);
 
+void convo_record_end(struct convo *cv, enum call_end end);
+uint64_t convo_now_ms(const struct convo *cv);
+
+/* talk.c */
+extern const struct call_ops talk_call_ops;
+extern const struct dialog_handlers talk_dialog_handlers;
+extern const struct playout_ops talk_playout_ops;
+unsigned convo_since_ms(uint64_t us);
+
 /* media.c */
 void convo_text_handler(const char *msg, size_t len, void *arg);
 void convo_strike(struct convo *cv, const char *why);
 
 /* speech.c */
-int speech_say_op(uint32_t utterance, const char *text, void *arg);
-int speech_play_op(uint32_t utterance, const char *url, const char *origin,
-		   void *arg);
+int speech_say_op(uint32_t utterance, const struct call_sound *s, void *arg);
+int speech_play_op(uint32_t utterance, const struct call_sound *s, void *arg);
+int speech_pause_op(uint32_t utterance, uint32_t ms, void *arg);
 int speech_prompt_op(uint32_t utterance, enum call_prompt prompt, bool first,
 		     void *arg);
 void speech_forget(struct convo *cv, uint32_t utterance);

@@ -5,11 +5,15 @@
  * nothing else works. How they were made: share/prompts/make.
  */
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
+#include <string.h>
+#include <convod/audio.h>
 #include <convod/decode.h>
 #include <convod/log.h>
 #include <convod/mem.h>
 #include <convod/str.h>
+#include "manners.h"
 #include "server_priv.h"
 #include "convod_features.h"
 
@@ -26,9 +30,13 @@
 EMBED(en_apology, "en-apology.ul");
 EMBED(en_wait, "en-wait.ul");
 EMBED(en_closing, "en-closing.ul");
+EMBED(en_warning, "en-warning.ul");
+EMBED(en_hello, "en-hello.ul");
 EMBED(is_apology, "is-apology.ul");
 EMBED(is_wait, "is-wait.ul");
 EMBED(is_closing, "is-closing.ul");
+EMBED(is_warning, "is-warning.ul");
+EMBED(is_hello, "is-hello.ul");
 
 struct sentence {
 	const uint8_t *begin;
@@ -43,11 +51,15 @@ static const struct tongue {
 	{"en",
 	 {{prompt_en_apology, prompt_en_apology_end},
 	  {prompt_en_wait, prompt_en_wait_end},
-	  {prompt_en_closing, prompt_en_closing_end}}},
+	  {prompt_en_closing, prompt_en_closing_end},
+	  {prompt_en_warning, prompt_en_warning_end},
+	  {prompt_en_hello, prompt_en_hello_end}}},
 	{"is",
 	 {{prompt_is_apology, prompt_is_apology_end},
 	  {prompt_is_wait, prompt_is_wait_end},
-	  {prompt_is_closing, prompt_is_closing_end}}},
+	  {prompt_is_closing, prompt_is_closing_end},
+	  {prompt_is_warning, prompt_is_warning_end},
+	  {prompt_is_hello, prompt_is_hello_end}}},
 };
 
 static void destructor(void *arg)
@@ -56,6 +68,7 @@ static void destructor(void *arg)
 
 	for (size_t i = 0; i < CALL_PROMPTS; i++)
 		mem_deref(p->clipv[i]);
+	mem_deref(p->filler);
 }
 
 static const struct tongue *find_tongue(const char *language)
@@ -121,22 +134,72 @@ static int load_file(struct clip **cp, const char *path, uint32_t max_ms)
 	return 0;
 }
 
-int prompts_alloc(struct prompts **pp, const char *language,
-		  const char *apology_file, uint32_t max_ms)
+/* Two soft beats of a low tone, and a pause: somebody is busy */
+static int make_filler(struct clip **cp)
 {
-	const struct tongue *t = find_tongue(language);
-	struct prompts *p = mem_zalloc(sizeof(*p), destructor);
-	int err = p ? 0 : ENOMEM;
+	enum {
+		BEAT = 120,
+		GAP = 180,
+		ALL = 2000,
+		TONE_HZ = 392,
+		LEVEL = 1600
+	};
+	uint8_t ulawv[ALL * AUDIO_PER_MS];
 
-	for (size_t i = 0; i < CALL_PROMPTS && !err; i++) {
+	memset(ulawv, ULAW_SILENCE, sizeof(ulawv));
+	for (unsigned beat = 0; beat < 2; beat++) {
+		uint8_t *p = ulawv + beat * (BEAT + GAP) * AUDIO_PER_MS;
+		double n = BEAT * AUDIO_PER_MS;
+
+		for (size_t i = 0; i < BEAT * AUDIO_PER_MS; i++)
+			p[i] = g711_ulaw_encode(
+				(int16_t)(LEVEL * sin(M_PI * (double)i / n) *
+					  sin(2 * M_PI * TONE_HZ * (double)i /
+					      AUDIO_RATE)));
+	}
+
+	return clip_from(cp, ulawv, sizeof(ulawv));
+}
+
+/** A file of the operator's, if there is one; errbuf says what is wrong */
+static int load_setting(struct clip **cp, const char *name, const char *path,
+			uint32_t max_ms, char *errbuf)
+{
+	int err = *path ? load_file(cp, path, max_ms) : 0;
+
+	if (err)
+		(void)snprintf(
+			errbuf, CONF_ERR_MAX, "%s: %.300s: %s", name, path,
+			err == EBADMSG || err == ENODATA ? "is no audio"
+							 : strerror(err));
+
+	return err;
+}
+
+int prompts_alloc(struct prompts **pp, const struct conf *conf, char *errbuf)
+{
+	const struct tongue *t = find_tongue(conf->language);
+	struct prompts *p = mem_zalloc(sizeof(*p), destructor);
+	uint32_t max_ms = conf->audio_max_seconds * 1000;
+	int err = p ? make_filler(&p->filler) : ENOMEM;
+
+	for (size_t i = 0; i < CALL_PROMPT_GREETING && !err; i++) {
 		const struct sentence *s = &t->sentencev[i];
 
 		err = clip_from(&p->clipv[i], s->begin,
 				(size_t)(s->end - s->begin));
 	}
-	if (!err && *apology_file)
-		err = load_file(&p->clipv[CALL_PROMPT_APOLOGY], apology_file,
-				max_ms);
+	if (!err)
+		err = load_setting(&p->clipv[CALL_PROMPT_APOLOGY],
+				   "APOLOGY_FILE", conf->apology_file, max_ms,
+				   errbuf);
+	if (!err)
+		err = load_setting(&p->clipv[CALL_PROMPT_GREETING], "GREETING",
+				   manners_greeting_file(conf), max_ms,
+				   errbuf);
+	if (!err)
+		err = load_setting(&p->filler, "FILLER_FILE",
+				   conf->filler_file, max_ms, errbuf);
 
 	if (err)
 		mem_deref(p);

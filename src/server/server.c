@@ -15,6 +15,7 @@
 #include <convod/log.h>
 #include <convod/mem.h>
 #include <convod/str.h>
+#include "manners.h"
 #include "server_priv.h"
 
 enum {
@@ -52,6 +53,7 @@ static void destructor(void *arg)
 	mem_deref(s->workerv);
 	mem_deref(s->shared.voice_cache);
 	mem_deref(s->shared.prompts);
+	mem_deref(s->shared.manners);
 	mem_deref(s->shared.registry);
 	mem_deref(s->shared.conf);
 }
@@ -158,17 +160,11 @@ static int setup_shared(struct server *s, struct conf *conf, char *errbuf)
 	if (err)
 		return err;
 
-	err = prompts_alloc(&s->shared.prompts, conf->language,
-			    conf->apology_file,
-			    conf->audio_max_seconds * 1000);
-	if (err && *conf->apology_file)
-		(void)snprintf(errbuf, CONF_ERR_MAX, "APOLOGY_FILE: %s: %s",
-			       conf->apology_file,
-			       err == EBADMSG || err == ENODATA
-				       ? "is no audio"
-				       : strerror(err));
+	err = manners_alloc(&s->shared.manners, conf, errbuf);
+	if (err)
+		return err;
 
-	return err;
+	return prompts_alloc(&s->shared.prompts, conf, errbuf);
 }
 
 static int setup_workers(struct server *s, unsigned n, char *errbuf)

@@ -20,6 +20,7 @@
 #include <convod/voice.h>
 
 struct convo;
+struct manners;
 struct worker;
 
 /* ------------------------------------------------------------ registry */
@@ -50,15 +51,18 @@ CV_NODISCARD int registry_print(struct registry *r, char **textp);
 
 /** The embedded sentences, shared by all workers */
 struct prompts {
-	struct clip *clipv[CALL_PROMPTS];
+	struct clip *clipv[CALL_PROMPTS]; /* no greeting unless set */
+	struct clip *filler;
 };
 
 /**
- * @param language Chooses the tongue; English where there is none
- * @param apology_file Replaces the apology, or ""
+ * In the language of the settings, English where there is none, and with the
+ * files that they name
+ *
+ * @param errbuf CONF_ERR_MAX bytes; says which file is wrong, else ""
  */
-CV_NODISCARD int prompts_alloc(struct prompts **pp, const char *language,
-			       const char *apology_file, uint32_t max_ms);
+CV_NODISCARD int prompts_alloc(struct prompts **pp, const struct conf *conf,
+			       char *errbuf);
 
 /* ---------------------------------------------------------------- door */
 
@@ -77,6 +81,7 @@ struct shared {
 	struct registry *registry;
 	struct prompts *prompts;
 	struct voice_cache *voice_cache;
+	struct manners *manners;
 	atomic_bool ready; /* takes calls */
 };
 

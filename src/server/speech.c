@@ -6,6 +6,7 @@
  * with the utterance or another speech takes its place.
  */
 #include <errno.h>
+#include <string.h>
 #include <convod/audio.h>
 #include <convod/mem.h>
 #include <convod/metrics.h>
@@ -113,7 +114,7 @@ static int speech_commit(struct speech *sp)
 	return 0;
 }
 
-int speech_say_op(uint32_t utterance, const char *text, void *arg)
+int speech_say_op(uint32_t utterance, const struct call_sound *s, void *arg)
 {
 	struct convo *cv = arg;
 	struct voice_req *request = NULL;
@@ -124,7 +125,12 @@ int speech_say_op(uint32_t utterance, const char *text, void *arg)
 		return err;
 
 	err = voice_speak(&request, &sp->clip, cv->worker->voice,
-			  &(struct tts_text){.text = text}, cv->call_id);
+			  &(struct tts_text){
+				  .text = s->text,
+				  .voice = s->voice,
+				  .language = s->language,
+			  },
+			  cv->call_id);
 	if (err) {
 		mem_deref(sp);
 		return err;
@@ -134,14 +140,13 @@ int speech_say_op(uint32_t utterance, const char *text, void *arg)
 	return speech_commit(sp);
 }
 
-int speech_play_op(uint32_t utterance, const char *url, const char *origin,
-		   void *arg)
+static int fetch(struct convo *cv, uint32_t utterance,
+		 const struct call_sound *s)
 {
-	struct convo *cv = arg;
 	const struct conf *conf = cv->worker->shared->conf;
 	const struct fetch_param prm = {
-		.url = url,
-		.origin = origin,
+		.url = s->url,
+		.origin = s->origin,
 		.hosts = conf->audio_hosts,
 		.timeout_ms = conf->audio_timeout_ms,
 		.max_ms = conf->audio_max_seconds * 1000,
@@ -166,12 +171,11 @@ int speech_play_op(uint32_t utterance, const char *url, const char *origin,
 	return speech_commit(sp);
 }
 
-int speech_prompt_op(uint32_t utterance, enum call_prompt prompt, bool first,
-		     void *arg)
+/* Put a clip that needs nothing to fill it */
+static int play_clip(struct convo *cv, uint32_t utterance, struct clip *clip,
+		     bool first)
 {
-	struct convo *cv = arg;
-	int err = place(cv, utterance,
-			cv->worker->shared->prompts->clipv[prompt], first);
+	int err = place(cv, utterance, clip, first);
 
 	if (!err) {
 		speech_forget(cv, utterance);
@@ -179,4 +183,54 @@ int speech_prompt_op(uint32_t utterance, enum call_prompt prompt, bool first,
 	}
 
 	return err;
+}
+
+/* A clip of the dialog manager's, which fills it as its audio arrives */
+static int watch_clip(struct convo *cv, uint32_t utterance, struct clip *clip)
+{
+	struct speech *sp = NULL;
+	int err = speech_alloc(&sp, cv, utterance);
+
+	if (err)
+		return err;
+
+	sp->clip = mem_ref(clip);
+
+	return speech_commit(sp);
+}
+
+int speech_play_op(uint32_t utterance, const struct call_sound *s, void *arg)
+{
+	return s->clip ? watch_clip(arg, utterance, s->clip)
+		       : fetch(arg, utterance, s);
+}
+
+int speech_pause_op(uint32_t utterance, uint32_t ms, void *arg)
+{
+	uint8_t frame[FRAME_SAMPLES];
+	size_t n = (size_t)ms * AUDIO_PER_MS;
+	struct clip *clip;
+	int err = clip_alloc(&clip, n);
+
+	if (err)
+		return err;
+
+	memset(frame, ULAW_SILENCE, sizeof(frame));
+	for (size_t i = 0; i < n && !err; i += FRAME_SAMPLES)
+		err = clip_append(clip, frame, MIN(n - i, sizeof(frame)));
+	clip_end(clip, err);
+	if (!err)
+		err = play_clip(arg, utterance, clip, false);
+	mem_deref(clip);
+
+	return err;
+}
+
+int speech_prompt_op(uint32_t utterance, enum call_prompt prompt, bool first,
+		     void *arg)
+{
+	struct convo *cv = arg;
+
+	return play_clip(cv, utterance,
+			 cv->worker->shared->prompts->clipv[prompt], first);
 }

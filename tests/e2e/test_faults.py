@@ -15,6 +15,7 @@ PROMPTS = HERE.parent.parent / "share" / "prompts"
 APOLOGY = (PROMPTS / "is-apology.ul").read_bytes()
 WAIT = (PROMPTS / "is-wait.ul").read_bytes()
 CLIP = words(9, 11, end_ms=0)  # what the bot answers: known, byte by byte
+FADE = 40                      # samples that playout fades in or out
 BEGIN = 3200                   # enough of a prompt to know it by
 AT_ONCE = 8                    # rows
 
@@ -56,7 +57,7 @@ def answered(caller, masdif, number=2):
     turns = len(masdif.seen("turn"))
     caller.say(words(number))
     wait_for(lambda: len(masdif.seen("turn")) > turns, "another turn", 40)
-    hears(caller, CLIP, "an answer", since)
+    hears(caller, CLIP[FADE:-FADE], "an answer", since)
 
 
 def finish(daemon, caller):
@@ -76,9 +77,9 @@ def masdif_row(t, axy, stage, fault):
         caller.say(words(1))
     counter = MASDIF[stage, fault]
     daemon.wait_metric(counter, timeout=40)
-    hears(caller, APOLOGY[:BEGIN], "the apology")
+    hears(caller, APOLOGY[FADE:BEGIN], "the apology")
     if fault == "hang":
-        assert WAIT[:BEGIN] in caller.heard, "left in silence"
+        assert WAIT[FADE:BEGIN] in caller.heard, "left in silence"
     assert daemon.metric("apologies_total") == 1
     assert masdif.foreign_hits == 0
 
@@ -195,7 +196,7 @@ def recogniser_row(t, fault, counter):
     caller = t.caller(daemon).start()
     # more than three seconds, so that it shows that nobody hears
     caller.say(words(*[n % 8 + 1 for n in range(20)]))
-    hears(caller, APOLOGY[:BEGIN], "the apology")
+    hears(caller, APOLOGY[FADE:BEGIN], "the apology")
     if counter:
         assert daemon.metric(counter) >= 1
     assert daemon.metric("apologies_total") >= 1
@@ -228,7 +229,7 @@ def test_recogniser_for_good(t):
     masdif = Masdif(CLIP)
     daemon = start(t, axy.port, masdif)
     caller = t.caller(daemon).start()
-    hears(caller, APOLOGY[:BEGIN], "the apology")
+    hears(caller, APOLOGY[FADE:BEGIN], "the apology")
     assert daemon.metric("asr_failed_total") == 1
     # keys still work
     for digit in "42#":
@@ -247,7 +248,7 @@ def test_words_said_while_masdif_opens_are_not_lost(t):
                           SILENCE_LIMIT_MS=2000, WORKERS=1)
     caller = t.caller(daemon).start()
     caller.say(words(1, 2))
-    hears(caller, WAIT[:BEGIN], "that it takes a moment")
+    hears(caller, WAIT[FADE:BEGIN], "that it takes a moment")
     hears(caller, CLIP, "an answer")
     assert b'"one two"' in masdif.seen("turn")[0][1]
     assert daemon.metric("asr_samples_lost_total") == 0

@@ -1,216 +1,11 @@
-/* The conversation, event by event. The fake below notes every operation:
- * "T<text>" turn, "c" cancel, "S<n>:<text>" say, "P<n>:<url>" play,
- * "A<n>" "W<n>" "C<n>" prompt, "!" stop speaking, "H<end>" */
-#include <stdio.h>
-#include <convod/call.h>
-#include "test.h"
-
-struct fake {
-	char text[2048];
-	struct call *call;
-	uint64_t now_ms;
-	uint32_t playing[64]; /* utterances not finished */
-	size_t n;
-	int turn_err, say_err, play_err, prompt_err;
-};
-
-static void note(struct fake *f, char what, uint32_t id, const char *s)
-{
-	size_t n = strlen(f->text);
-
-	if (id)
-		n += (size_t)snprintf(f->text + n, sizeof(f->text) - n, "%c%u",
-				      what, id);
-	else
-		n += (size_t)snprintf(f->text + n, sizeof(f->text) - n, "%c",
-				      what);
-	(void)snprintf(f->text + n, sizeof(f->text) - n, "%s%s|",
-		       id && s ? ":" : "", s ? s : "");
-}
-
-static int turn_op(const struct dialog_turn *t, void *arg)
-{
-	struct fake *f = arg;
-
-	note(f, 'T', 0, t->text);
-	if (t->interrupted)
-		note(f, 'h', t->heard_ms, NULL);
-	if (t->kind == DIALOG_NOISE)
-		note(f, 'r', 0, NULL);
-	if (t->kind == DIALOG_KEYS)
-		note(f, 'k', 0, NULL);
-
-	return f->turn_err;
-}
-
-static void cancel_op(void *arg)
-{
-	note(arg, 'c', 0, NULL);
-}
-
-static void put(struct fake *f, uint32_t id)
-{
-	for (size_t i = 0; i < f->n; i++) {
-		if (f->playing[i] == id)
-			return;
-	}
-	f->playing[f->n++] = id;
-}
-
-static int say_op(uint32_t id, const char *text, void *arg)
-{
-	struct fake *f = arg;
-
-	note(f, 'S', id, text);
-	if (!f->say_err)
-		put(f, id);
-
-	return f->say_err;
-}
-
-static int play_op(uint32_t id, const char *url, const char *origin, void *arg)
-{
-	struct fake *f = arg;
-
-	assert_string_equal(origin, "http://dm:80");
-	note(f, 'P', id, url);
-	if (!f->play_err)
-		put(f, id);
-
-	return f->play_err;
-}
-
-static int prompt_op(uint32_t id, enum call_prompt prompt, bool first,
-		     void *arg)
-{
-	struct fake *f = arg;
-
-	assert_int_equal(first, prompt == CALL_PROMPT_WAIT);
-	note(f, "AWC"[prompt], id, NULL);
-	if (!f->prompt_err)
-		put(f, id);
-
-	return f->prompt_err;
-}
-
-static void stop_op(void *arg)
-{
-	struct fake *f = arg;
-	size_t n = f->n;
-
-	note(f, '!', 0, NULL);
-	f->n = 0;
-	for (size_t i = 0; i < n; i++)
-		call_finished(f->call, f->playing[i], false, f->now_ms);
-}
-
-static uint32_t heard_op(uint32_t id, void *arg)
-{
-	(void)arg;
-	return id * 100;
-}
-
-static void hang_up_op(enum call_end end, void *arg)
-{
-	note(arg, 'H', 0, call_end_name(end));
-}
-
-static const struct call_ops ops = {
-	.turn = turn_op,
-	.cancel_turn = cancel_op,
-	.say = say_op,
-	.play = play_op,
-	.prompt = prompt_op,
-	.stop_speaking = stop_op,
-	.heard_ms = heard_op,
-	.hang_up = hang_up_op,
-};
-
-static const struct call_param param = {
-	.id = "CA1",
-	.language = "en-US",
-	.silence_limit_ms = 6000,
-	.max_ms = 3600000,
-	.has_voice = true,
-};
-
-static struct fake *make(const struct call_param *prm)
-{
-	struct fake *f = mem_zalloc(sizeof(*f), NULL);
-
-	assert_non_null(f);
-	f->now_ms = 1000;
-	assert_int_equal(call_alloc(&f->call, prm, &ops, f, f->now_ms), 0);
-
-	return f;
-}
-
-static void drop(struct fake *f)
-{
-	mem_deref(f->call);
-	mem_deref(f);
-	assert_int_equal(mem_blocks(), 0);
-}
-
-/* Let time pass, ticking when the call asks for it */
-static void pass(struct fake *f, uint64_t ms)
-{
-	uint64_t end = f->now_ms + ms;
-
-	while (call_next_ms(f->call) <= end) {
-		f->now_ms = MAX(f->now_ms, call_next_ms(f->call));
-		call_tick(f->call, f->now_ms);
-	}
-	f->now_ms = end;
-}
-
-static void expect(struct fake *f, const char *want)
-{
-	assert_string_equal(f->text, want);
-	f->text[0] = '\0';
-}
-
-static void final(struct fake *f, const char *text)
-{
-	struct asr_result res = {.final = true, .text = text};
-
-	call_result(f->call, &res, f->now_ms);
-}
-
-static void act(struct fake *f, enum dialog_act_type type, const char *text,
-		const char *url)
-{
-	struct dialog_act a = {.type = type,
-			       .text = text,
-			       .url = url,
-			       .origin = "http://dm:80"};
-
-	call_act(f->call, &a, f->now_ms);
-}
-
-static void done(struct fake *f, int err)
-{
-	call_done(f->call, err, f->now_ms);
-}
-
-static void finished(struct fake *f, uint32_t id)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < f->n; i++) {
-		if (f->playing[i] != id)
-			f->playing[n++] = f->playing[i];
-	}
-	f->n = n;
-	call_finished(f->call, id, true, f->now_ms);
-}
+/* The conversation, event by event: turns, answers, failures, the end */
+#include "call_fixture.h"
 
 static void test_turn_and_answer(void **state)
 {
-	struct fake *f = make(&param);
+	struct fake *f = make_open(&param);
 
 	(void)state;
-	call_dialog_open(f->call, 0, f->now_ms);
 	expect(f, "");
 	final(f, " hello there\n");
 	expect(f, "Thello there|");
@@ -218,7 +13,7 @@ static void test_turn_and_answer(void **state)
 	act(f, DIALOG_SAY, "bye", NULL);
 	done(f, 0);
 	expect(f, "P1:http://dm/x.mp3|S2:bye|");
-	call_started(f->call, 1, f->now_ms);
+	started(f, 1);
 	finished(f, 1);
 	finished(f, 2);
 	pass(f, 60000);
@@ -247,10 +42,9 @@ static void test_opening_turn_speaks_first(void **state)
 
 static void test_finals_while_thinking_go_together(void **state)
 {
-	struct fake *f = make(&param);
+	struct fake *f = make_open(&param);
 
 	(void)state;
-	call_dialog_open(f->call, 0, f->now_ms);
 	final(f, "one");
 	final(f, "two");
 	final(f, "");
@@ -294,20 +88,19 @@ static void test_join(void **state)
 
 static void test_final_interrupts_the_answer(void **state)
 {
-	struct fake *f = make(&param);
+	struct fake *f = make_open(&param);
 
 	(void)state;
-	call_dialog_open(f->call, 0, f->now_ms);
 	final(f, "one");
 	act(f, DIALOG_SAY, "long answer", NULL);
 	act(f, DIALOG_SAY, "and more", NULL);
 	done(f, 0);
-	call_started(f->call, 1, f->now_ms);
+	started(f, 1);
 	f->text[0] = '\0';
 	final(f, "stop");
 	expect(f, "!|Tstop|h100|");
 	/* late reports of what is void do nothing */
-	call_started(f->call, 2, f->now_ms);
+	started(f, 2);
 	finished(f, 2);
 	call_audio_failed(f->call, 2, EIO, f->now_ms);
 	expect(f, "");
@@ -316,10 +109,9 @@ static void test_final_interrupts_the_answer(void **state)
 
 static void test_failed_audio_is_spoken_then_apologised(void **state)
 {
-	struct fake *f = make(&param);
+	struct fake *f = make_open(&param);
 
 	(void)state;
-	call_dialog_open(f->call, 0, f->now_ms);
 	final(f, "one");
 	act(f, DIALOG_PLAY, "the text", "http://dm/x");
 	done(f, 0);
@@ -372,13 +164,12 @@ static void test_failed_turn_apologises_and_goes_on(void **state)
 
 static void test_turn_that_cannot_be_sent(void **state)
 {
-	struct fake *f = make(&param);
+	struct fake *f = make_open(&param);
 
 	(void)state;
-	call_dialog_open(f->call, 0, f->now_ms);
 	f->turn_err = ENOMEM;
 	final(f, "one");
-	expect(f, "Tone|A1|");
+	expect(f, "Tone|Uturn not taken:one|A1|");
 	assert_int_equal(call_ended(f->call), CALL_UP);
 	drop(f);
 }
@@ -401,17 +192,16 @@ static void test_dialog_that_does_not_open(void **state)
 
 static void test_never_silent_while_waiting(void **state)
 {
-	struct fake *f = make(&param);
+	struct fake *f = make_open(&param);
 
 	(void)state;
-	call_dialog_open(f->call, 0, f->now_ms);
 	final(f, "one");
 	f->text[0] = '\0';
 	pass(f, 5999);
 	expect(f, "");
 	pass(f, 1);
 	expect(f, "W1|");
-	call_started(f->call, 1, f->now_ms);
+	started(f, 1);
 	pass(f, 1500);
 	finished(f, 1);
 	pass(f, 5999);
@@ -439,10 +229,9 @@ static void test_never_silent_while_the_dialog_opens(void **state)
 
 static void test_hang_up_when_the_goodbye_fails(void **state)
 {
-	struct fake *f = make(&param);
+	struct fake *f = make_open(&param);
 
 	(void)state;
-	call_dialog_open(f->call, 0, f->now_ms);
 	final(f, "bye");
 	act(f, DIALOG_SAY, "goodbye", NULL);
 	act(f, DIALOG_HANGUP, NULL, NULL);
@@ -455,10 +244,9 @@ static void test_hang_up_when_the_goodbye_fails(void **state)
 
 static void test_hang_up_after_the_goodbye_is_heard(void **state)
 {
-	struct fake *f = make(&param);
+	struct fake *f = make_open(&param);
 
 	(void)state;
-	call_dialog_open(f->call, 0, f->now_ms);
 	final(f, "bye");
 	act(f, DIALOG_SAY, "goodbye", NULL);
 	act(f, DIALOG_HANGUP, NULL, NULL);
@@ -466,25 +254,24 @@ static void test_hang_up_after_the_goodbye_is_heard(void **state)
 	done(f, 0);
 	expect(f, "Tbye|S1:goodbye|");
 	final(f, "wait"); /* too late: recorded, not sent */
-	expect(f, "");
+	expect(f, "Ucall ending:wait|");
 	finished(f, 1);
 	expect(f, "Hbot|");
 	final(f, "hello?");
 	pass(f, 100000);
 	call_drain(f->call, f->now_ms);
-	expect(f, "");
+	expect(f, "Ucall ending:hello?|");
 	drop(f);
 }
 
 static void test_hang_up_without_words(void **state)
 {
-	struct fake *f = make(&param);
+	struct fake *f = make_open(&param);
 
 	(void)state;
-	call_dialog_open(f->call, 0, f->now_ms);
 	final(f, "bye");
 	act(f, DIALOG_TRANSFER, "+15005550009", NULL);
-	expect(f, "Tbye|Htransfer|");
+	expect(f, "Tbye|X4:+15005550009|Htransfer|");
 	assert_int_equal(call_ended(f->call), CALL_END_TRANSFER);
 	drop(f);
 }
@@ -492,10 +279,9 @@ static void test_hang_up_without_words(void **state)
 /* The goodbye's audio fails, and so does the apology that would stand in */
 static void test_hang_up_without_a_voice(void **state)
 {
-	struct fake *f = make(&param);
+	struct fake *f = make_open(&param);
 
 	(void)state;
-	call_dialog_open(f->call, 0, f->now_ms);
 	final(f, "bye");
 	act(f, DIALOG_PLAY, NULL, "http://dm/bye.mp3");
 	act(f, DIALOG_HANGUP, NULL, NULL);
@@ -519,7 +305,7 @@ static void test_too_long(void **state)
 	final(f, "one");
 	act(f, DIALOG_SAY, "a", NULL);
 	done(f, 0);
-	call_started(f->call, 1, f->now_ms);
+	started(f, 1);
 	f->text[0] = '\0';
 	pass(f, 30000);
 	expect(f, "!|C2|");
@@ -530,10 +316,9 @@ static void test_too_long(void **state)
 
 static void test_drain_cancels_and_says_so(void **state)
 {
-	struct fake *f = make(&param);
+	struct fake *f = make_open(&param);
 
 	(void)state;
-	call_dialog_open(f->call, 0, f->now_ms);
 	final(f, "one");
 	f->text[0] = '\0';
 	call_drain(f->call, f->now_ms);
@@ -555,37 +340,11 @@ static void test_drain_without_memory_for_a_sentence(void **state)
 	drop(f);
 }
 
-static void test_keys(void **state)
-{
-	struct fake *f = make(&param);
-
-	(void)state;
-	call_dialog_open(f->call, 0, f->now_ms);
-	for (const char *s = "4729#"; *s; s++)
-		call_dtmf(f->call, *s, f->now_ms);
-	expect(f, "T4729|k|");
-	done(f, 0);
-	call_dtmf(f->call, '1', f->now_ms);
-	pass(f, CALL_DTMF_PAUSE_MS - 1);
-	expect(f, "");
-	pass(f, 1);
-	expect(f, "T1|k|");
-	done(f, 0);
-	call_dtmf(f->call, '#', f->now_ms);
-	expect(f, "T#|k|");
-	done(f, 0);
-	for (int i = 0; i < 200; i++)
-		call_dtmf(f->call, '5', f->now_ms);
-	assert_true(strlen(f->text) > CALL_DTMF_MAX);
-	drop(f);
-}
-
 static void test_deaf_recogniser_is_told_once(void **state)
 {
-	struct fake *f = make(&param);
+	struct fake *f = make_open(&param);
 
 	(void)state;
-	call_dialog_open(f->call, 0, f->now_ms);
 	call_asr_state(f->call, ASR_BROKEN, f->now_ms);
 	pass(f, CALL_DEAF_AFTER_MS - 1);
 	expect(f, "");
@@ -607,10 +366,9 @@ static void test_deaf_recogniser_is_told_once(void **state)
 
 static void test_hanging_recogniser(void **state)
 {
-	struct fake *f = make(&param);
+	struct fake *f = make_open(&param);
 
 	(void)state;
-	call_dialog_open(f->call, 0, f->now_ms);
 
 	/* a cough and nothing else is no fault */
 	call_speech(f->call, true, f->now_ms);
@@ -630,15 +388,14 @@ static void test_hanging_recogniser(void **state)
 static void test_rejected_speech(void **state)
 {
 	struct asr_result res = {.final = true, .rejected = true, .text = ""};
-	struct fake *f = make(&param);
+	struct fake *f = make_open(&param);
 
 	(void)state;
-	call_dialog_open(f->call, 0, f->now_ms);
 	call_result(f->call, &res, f->now_ms);
 	expect(f, "T|r|");
 	act(f, DIALOG_SAY, "pardon", NULL);
 	done(f, 0);
-	call_started(f->call, 1, f->now_ms);
+	started(f, 1);
 	f->text[0] = '\0';
 	call_result(f->call, &res, f->now_ms); /* noise over the bot */
 	expect(f, "");
@@ -655,6 +412,7 @@ static void test_pending_is_bounded(void **state)
 	word[sizeof(word) - 1] = '\0';
 	for (int i = 0; i < 100; i++)
 		final(f, word);
+	assert_non_null(strstr(f->text, "Utoo long:aaa"));
 	call_stop(f->call, CALL_END_CALLER);
 	assert_int_equal(call_ended(f->call), CALL_END_CALLER);
 	drop(f);
@@ -662,14 +420,22 @@ static void test_pending_is_bounded(void **state)
 
 static void test_many_acts_are_bounded(void **state)
 {
-	struct fake *f = make(&param);
+	struct fake *f = make_open(&param);
 
 	(void)state;
-	call_dialog_open(f->call, 0, f->now_ms);
 	final(f, "x");
-	for (int i = 0; i < 100; i++)
+	for (int i = 0; i < 2 * CALL_UTTERANCES_MAX; i++)
 		act(f, DIALOG_SAY, "y", NULL);
-	assert_int_equal(f->n, CALL_UTTERANCES_MAX);
+	done(f, 0);
+	/* asked for as they are needed, each once */
+	assert_int_equal(f->n, 1 + CALL_AHEAD);
+	for (uint32_t id = 1; id <= CALL_UTTERANCES_MAX; id++) {
+		started(f, id);
+		finished(f, id);
+		f->text[0] = '\0';
+	}
+	assert_int_equal(f->n, 0);
+	started(f, CALL_UTTERANCES_MAX + 1);
 	drop(f);
 }
 
@@ -727,7 +493,6 @@ int main(void)
 		cmocka_unit_test(test_too_long),
 		cmocka_unit_test(test_drain_cancels_and_says_so),
 		cmocka_unit_test(test_drain_without_memory_for_a_sentence),
-		cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_deaf_recogniser_is_told_once),
 		cmocka_unit_test(test_hanging_recogniser),
 		cmocka_unit_test(test_never_silent_while_the_dialog_opens),

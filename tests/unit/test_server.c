@@ -87,10 +87,19 @@ static void test_registry_bounds_and_ends(void **state)
 static int prompts_body(void *arg)
 {
 	struct prompts *p = NULL;
-	int err = prompts_alloc(&p, arg, "", 60000);
+	char empty[] = "", greeting[] = "none";
+	const struct conf conf = {
+		.language = arg,
+		.apology_file = empty,
+		.greeting = greeting,
+		.filler_file = empty,
+		.audio_max_seconds = 60,
+	};
+	char errbuf[CONF_ERR_MAX];
+	int err = prompts_alloc(&p, &conf, errbuf);
 
 	if (!err) {
-		for (size_t i = 0; i < CALL_PROMPTS; i++)
+		for (size_t i = 0; i < CALL_PROMPT_GREETING; i++)
 			assert_in_range(clip_len(p->clipv[i]), 8000, 80000);
 	}
 	mem_deref(p);
