@@ -18,7 +18,7 @@ struct server;
 
 enum {
 	SERVER_START_MS = 5000,   /* for a carrier to send `start`        */
-	SERVER_STRIKES_MAX = 10,  /* messages out of place, then 1008     */
+	SERVER_STRIKES_MAX = 10,  /* bad or misplaced messages, then 1008 */
 	SERVER_CLOSING_MS = 8000, /* for the closing sentence             */
 };
 

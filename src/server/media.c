@@ -25,15 +25,21 @@ enum {
 	VAD_HANGOVER_MS = 5 * FRAME_MS, /* vad_frame() tells the end late */
 };
 
-/* Out of place, but harmless: ignored and counted, up to a point */
-void convo_strike(struct convo *cv, const char *why)
+/* Harmless: ignored and counted, up to a point */
+static void strike(struct convo *cv, enum metrics_counter counter,
+		   const char *why)
 {
-	metrics_inc(M_IGNORED_MESSAGES);
+	metrics_inc(counter);
 	if (++cv->strikes < SERVER_STRIKES_MAX || cv->phase == CONVO_ENDED)
 		return;
 
 	metrics_inc(M_CLOSED_PROTOCOL);
 	convo_abort(cv, WS_POLICY, why, CALL_END_PROTOCOL);
+}
+
+void convo_strike(struct convo *cv, const char *why)
+{
+	strike(cv, M_IGNORED_MESSAGES, why);
 }
 
 static bool is_flood(struct convo *cv, size_t n, uint64_t now_us)
@@ -202,9 +208,12 @@ void convo_text_handler(const char *msg, size_t len, void *arg)
 	if (err == ENOTSUP) {
 		convo_abort(cv, WS_POLICY, "audio format", CALL_END_PROTOCOL);
 	} else if (err) {
-		metrics_inc(M_BAD_MESSAGES);
 		log_debug(cv->call_id, "bad message", "err=\"%s\"",
 			  strerror(err));
+		if (err == ENOMEM) /* not its fault */
+			metrics_inc(M_BAD_MESSAGES);
+		else
+			strike(cv, M_BAD_MESSAGES, "bad messages");
 	} else if (cv->phase == CONVO_NEW) {
 		new_event(cv, &ev);
 	} else {

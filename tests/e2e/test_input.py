@@ -100,6 +100,24 @@ def test_binary_is_ignored_then_closed(t):
     unharmed(t, daemon)
 
 
+def test_bad_messages_are_ignored_then_closed(t):
+    daemon = t.daemon(**ECHO)
+    for bad in ('{"event":', "hello", "[" * 60000, '{"event": 1}',
+                MEDIA.replace('"payload": "', '"payload": "*')):
+        before = {name: daemon.metric(name + "_total") for name in
+                  ("bad_messages", "frames_in", "closed_protocol")}
+        ws = begun(daemon, MEDIA, *[bad] * 9)
+        ws.send_text(MEDIA)
+        daemon.wait_metric("frames_in_total", before["frames_in"] + 2)
+        assert daemon.metric("calls") == 1, bad[:40]
+        ws.send_text(bad)
+        assert ws.wait_closed() == 1008, bad[:40]
+        for name, more in (("bad_messages", 10), ("closed_protocol", 1)):
+            assert daemon.metric(name + "_total") == before[name] + more, name
+        daemon.wait_idle()
+    unharmed(t, daemon)
+
+
 def test_messages_out_of_place(t):
     daemon = t.daemon(**ECHO)
     foreign = MEDIA.replace(STREAM, "MZ" + "f" * 32)
