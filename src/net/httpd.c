@@ -31,7 +31,6 @@ enum {
 	HEAD_DATA_MAX = 32768, /* twice HTTP_HEAD_MAX: it adds to each unknown
 				* header, and drops what is too long */
 	TIMEOUT_S = 30,        /* libwebsockets' own; ours come before */
-	CLOSE_TURNS = 100,
 	RX_BYTES = 1024, /* each websocket has such a buffer; what is longer,
 			  * as no media message is, comes in pieces */
 };
@@ -508,7 +507,6 @@ static pthread_mutex_t context_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static int context_create(struct httpd *h, const struct httpd_param *prm)
 {
-	void *loops[] = {loop_uv(h->loop)};
 	struct lws_context_creation_info info = {
 		.port = CONTEXT_PORT_NO_LISTEN,
 		.vhost_name = "plain",
@@ -519,15 +517,13 @@ static int context_create(struct httpd *h, const struct httpd_param *prm)
 			   (prm->tls_cert
 				    ? LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT
 				    : 0),
-		.foreign_loops = loops,
 		.max_http_header_data = HEAD_DATA_MAX,
 		.max_http_header_pool = HTTP_WAITING_MAX,
 		.timeout_secs = TIMEOUT_S,
 		.gid = -1,
 		.uid = -1,
-		/* cleared when the context is really gone */
-		.pcontext = &h->context,
 	};
+	int err;
 
 	if (prm->tls_cert) {
 		/* We are no client. Left to itself libwebsockets makes each
@@ -539,11 +535,11 @@ static int context_create(struct httpd *h, const struct httpd_param *prm)
 		info.provided_client_ssl_ctx = h->client_ctx;
 	}
 
-	h->context = lws_create_context(&info);
-	if (!h->context)
-		return EIO;
+	err = lws_loop_create(&h->lws, h->loop, &info);
+	if (err)
+		return err;
 
-	h->plain = lws_create_vhost(h->context, &info);
+	h->plain = lws_create_vhost(h->lws.context, &info);
 	if (!h->plain)
 		return EIO;
 	if (!prm->tls_cert)
@@ -557,7 +553,7 @@ static int context_create(struct httpd *h, const struct httpd_param *prm)
 	info.ssl_private_key_filepath = prm->tls_key;
 	/* over HTTP/2 the carriers' signature headers cannot be read */
 	info.alpn = "http/1.1";
-	h->tls = lws_create_vhost(h->context, &info);
+	h->tls = lws_create_vhost(h->lws.context, &info);
 
 	return h->tls ? 0 : EINVAL;
 }
@@ -612,8 +608,6 @@ int httpd_alloc(struct httpd **hp, struct loop *l,
 
 void httpd_close(struct httpd *h)
 {
-	struct lws_context *context;
-
 	if (!h)
 		return;
 
@@ -626,21 +620,7 @@ void httpd_close(struct httpd *h)
 		conn_gone(c, WS_GOING_AWAY);
 	}
 
-	context = h->context;
-	if (!context)
-		goto out;
-
-	/* With a loop of ours it goes in steps: the sockets' handles close in
-	 * the loop's turns, then the context's own, then the second call
-	 * frees it. */
-	lws_context_destroy(context);
-	for (int i = 0; i < CLOSE_TURNS && h->context; i++) {
-		loop_turn(h->loop, false);
-	}
-	if (h->context)
-		lws_context_destroy(h->context);
-
-out:
+	lws_loop_destroy(&h->lws);
 	SSL_CTX_free(h->client_ctx);
 	h->client_ctx = NULL;
 }

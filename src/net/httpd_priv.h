@@ -4,9 +4,9 @@
 #ifndef CONVOD_HTTPD_PRIV_H
 #define CONVOD_HTTPD_PRIV_H
 
-#include <libwebsockets.h>
 #include <convod/httpd.h>
 #include <convod/list.h>
+#include "lws_loop.h"
 
 /**
  * One adopted connection. httpd's list holds a reference until libwebsockets
@@ -26,7 +26,7 @@ struct conn {
 
 struct httpd {
 	struct loop *loop;
-	struct lws_context *context; /* NULL after httpd_close() */
+	struct lws_loop lws;
 	struct lws_vhost *plain, *tls;
 	SSL_CTX *client_ctx; /* owned; NULL without TLS */
 	bool closed;         /* takes no more connections */

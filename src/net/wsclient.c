@@ -22,16 +22,16 @@
 #include <convod/mem.h>
 #include <convod/str.h>
 #include <convod/wsclient.h>
+#include "lws_loop.h"
 
 enum {
-	FDS_MAX = 4096, /* sizes lws's table; else it takes RLIMIT_NOFILE */
-	TEARDOWN_TURNS = 1000,
+	FDS_MAX = 4096,   /* sizes lws's table; else it takes RLIMIT_NOFILE */
 	REASON_MAX = 124, /* RFC 6455 5.5: 125 less the code, and a zero */
 };
 
 struct wsclient {
 	struct loop *loop; /* weak: lives longer */
-	struct lws_context *lws;
+	struct lws_loop lws;
 	struct lws_vhost *plain;
 	struct lws_vhost *tls; /* made when first needed */
 	char *ca_file;
@@ -105,17 +105,7 @@ static void client_destructor(void *arg)
 {
 	struct wsclient *c = arg;
 
-	if (c->lws) {
-		uv_loop_t *uv = loop_uv(c->loop);
-
-		/* With a foreign loop the first call only begins to close
-		 * handles; what is left is freed by a second one. */
-		lws_context_destroy(c->lws);
-		for (int i = 0; i < TEARDOWN_TURNS; i++)
-			if (!uv_run(uv, UV_RUN_NOWAIT))
-				break;
-		lws_context_destroy(c->lws);
-	}
+	lws_loop_destroy(&c->lws);
 	mem_deref(c->ca_file);
 }
 
@@ -134,7 +124,7 @@ static struct lws_vhost *vhost_create(struct wsclient *c, bool tls)
 		info.alpn = "http/1.1";
 	}
 
-	return lws_create_vhost(c->lws, &info);
+	return lws_create_vhost(c->lws.context, &info);
 }
 
 int wsclient_alloc(struct wsclient **cp, struct loop *l, const char *ca_file)
@@ -150,7 +140,6 @@ int wsclient_alloc(struct wsclient **cp, struct loop *l, const char *ca_file)
 		.uid = (uid_t)-1,
 	};
 	struct wsclient *c;
-	void *loopv[1];
 	int err = 0;
 
 	if (!cp || !l)
@@ -162,16 +151,15 @@ int wsclient_alloc(struct wsclient **cp, struct loop *l, const char *ca_file)
 
 	lws_set_log_level(0, NULL); /* errors are told by their handlers */
 	c->loop = l;
-	loopv[0] = loop_uv(l);
-	info.foreign_loops = loopv;
 	if (ca_file)
 		err = str_dup(&c->ca_file, ca_file);
 	if (err)
 		goto out;
 
-	c->lws = lws_create_context(&info);
-	if (c->lws)
-		c->plain = vhost_create(c, false);
+	err = lws_loop_create(&c->lws, l, &info);
+	if (err)
+		goto out;
+	c->plain = vhost_create(c, false);
 	if (!c->plain)
 		err = ENOMEM;
 
@@ -259,7 +247,7 @@ static void destructor(void *arg)
 static int connect_address(struct wsc *w, const struct addrinfo *ai)
 {
 	struct lws_client_connect_info info = {
-		.context = w->client->lws,
+		.context = w->client->lws.context,
 		.port = w->url.port,
 		.path = w->target,
 		.host = w->url.authority,

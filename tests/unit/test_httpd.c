@@ -1,6 +1,7 @@
 /**
  * @file test_httpd.c  Acceptor and HTTP server, with a raw client
  */
+#include <fcntl.h>
 #include "httpd_fixture.h"
 
 #define GET "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -380,6 +381,42 @@ static void test_shutdown_with_requests_under_way(void **state)
 	client_free(c3);
 }
 
+struct opener {
+	struct loop_post post;
+	int fd;
+};
+
+static void open_post_handler(struct loop_post *p)
+{
+	struct opener *o = CONTAINER_OF(p, struct opener, post);
+
+	o->fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* libwebsockets closes a descriptor of its own twice, and there are turns of
+ * the loop in between */
+static void test_what_is_opened_while_it_ends_stays_open(void **state)
+{
+	struct fixture *f = setup();
+	struct opener o = {.post.h = open_post_handler, .fd = -1};
+	int before = dup(0), after;
+
+	(void)state;
+	close(before);
+	assert_int_equal(loop_post(f->loop, &o.post), 0);
+	teardown(f);
+	assert_true(o.fd >= 0);
+	assert_true(fcntl(o.fd, F_GETFD) >= 0);
+	close(o.fd);
+
+	/* and nothing that kept it open is left over */
+	f = setup();
+	teardown(f);
+	after = dup(0);
+	close(after);
+	assert_true(after <= before);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -402,6 +439,7 @@ int main(void)
 		cmocka_unit_test(test_port_taken),
 		cmocka_unit_test(test_no_descriptors_left),
 		cmocka_unit_test(test_shutdown_with_requests_under_way),
+		cmocka_unit_test(test_what_is_opened_while_it_ends_stays_open),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
