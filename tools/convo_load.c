@@ -686,7 +686,22 @@ static void measure(const struct load *l, struct load_report *r)
 
 /* --------------------------------------------------------------- set-up */
 
-/* Speech, or bursts of a tone, then silence, as base64 of each frame */
+/* 400 Hz, on and off like syllables. Each half wave has a strength of its own:
+ * a steady tone is no speech. */
+static int16_t babble(size_t at)
+{
+	int half = (int)(at / 10 % 100);
+	int strength = half * half * half % 101;
+
+	if (at / 1600 % 4 == 3)
+		return 0;
+
+	strength = 1600 + 144 * strength * strength / 100;
+
+	return (int16_t)(half % 2 ? strength : -strength);
+}
+
+/* Speech, or what passes for it, then silence, as base64 of each frame */
 static int make_pattern(struct load *l)
 {
 	size_t n = l->speech_ms * (size_t)AUDIO_PER_MS;
@@ -713,14 +728,11 @@ static int make_pattern(struct load *l)
 
 		for (size_t k = 0; k < FRAME_SAMPLES; k++) {
 			size_t at = i * FRAME_SAMPLES + k;
-			/* 400 Hz, on and off like syllables */
-			int16_t tone = at / 10 % 2 ? 8000 : -8000;
-			bool on = at / 1600 % 4 != 3;
 
 			ulawv[k] = at >= n ? ULAW_SILENCE
-					   : g711_ulaw_encode(pcmv ? pcmv[at]
-							      : on ? tone
-								   : 0);
+					   : g711_ulaw_encode(
+						     pcmv ? pcmv[at]
+							  : babble(at));
 		}
 		(void)base64_encode(l->payloadv[i], ulawv, FRAME_SAMPLES);
 	}

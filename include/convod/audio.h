@@ -89,7 +89,9 @@ struct vad;
 
 /**
  * Voice activity of one call. libwebrtc-audio-processing's detector (mode 3)
- * where the build has it, energy over a tracked floor where not.
+ * where the build has it, energy over a tracked floor where not. Steady tones,
+ * hum, breath and hiss are no speech; music and the bot's own echo pass for it
+ * (docs/voice-activity.md).
  */
 CV_NODISCARD int vad_alloc(struct vad **vp);
 
@@ -101,8 +103,8 @@ CV_NODISCARD int vad_alloc_energy(struct vad **vp);
  *
  * @param pcmv FRAME_SAMPLES samples, 8 kHz
  *
- * @return true while the caller speaks: set when 4 of the last 5 frames were
- *         speech, cleared when none of the last 5 was; never in the first
+ * @return true while the caller speaks: set by 3 frames of speech among the
+ *         last 4, cleared when none of the last 5 was; never in the first
  *         200 ms, in which it gets to know the line
  */
 bool vad_frame(struct vad *v, const int16_t *pcmv);

@@ -1,10 +1,22 @@
 /**
  * @file vad.c  Voice activity: is the caller speaking?
  *
- * Two detectors judge single frames; the rule over five frames is the same for
- * both. Before both goes a high-pass, without which mains hum counts as
- * speech. What else sounds like a voice, music or a ringing tone, is for
- * others to tell.
+ * A frame passes for speech when
+ *
+ *  - the detector says so: WebRTC's with some help, or energy over a tracked
+ *    floor,
+ *  - and it is no steady tone: ringback, dial tone, busy tone, beep, a key.
+ *
+ * A high-pass comes first, without which mains hum counts as speech. The
+ * caller starts to speak with RULE_START such frames of the last RULE_FRAMES,
+ *
+ *  - if one of the last RULE_VOICED was voiced, which no breath and no hiss
+ *    is,
+ *  - not counting any that is much quieter than one shortly before it: so ends
+ *    a knock, and so does WebRTC's detector go on after a sound's end.
+ *
+ * Music and the bot's own echo pass for speech. What each condition is worth
+ * is in docs/voice-activity.md, measured by tests/bench/bench_vad.c.
  */
 #include <errno.h>
 #include <math.h>
@@ -12,14 +24,20 @@
 #include <convod/audio.h>
 #include <convod/mem.h>
 #include "convod_features.h"
+#include "highpass.h"
+#include "steady.h"
 
 enum {
-	RULE_FRAMES = 5, /* looked at                 */
-	RULE_START = 4,  /* of them speech: it starts */
+	RULE_FRAMES = 4,  /* looked at                   */
+	RULE_START = 3,   /* of them speech: it starts   */
+	RULE_VOICED = 10, /* one of them had to be voiced */
+	RULE_END = 5,     /* none of them: it ends       */
 
-	/* Frames that are listened to but do not count: WebRTC's detector
-	 * calls the first 100 ms of any noise speech */
+	/* Frames that are listened to: nothing starts in them. The first of
+	 * them do not count at all, since WebRTC's detector calls the first
+	 * 100 ms of any noise speech. */
 	WARM_UP_FRAMES = 10,
+	DEAF_FRAMES = 6,
 
 	/* The floor is the quietest of FLOOR_PARTS * FLOOR_FRAMES frames,
 	 * 2 s: nobody speaks that long without a breath */
@@ -31,36 +49,42 @@ enum {
 	 * counts above it. It costs a tenth of a frame that is looked at. */
 	SILENCE_PEAK = 32,
 
-	STEP = 4, /* samples filtered at once */
+	/* A frame is foretold from the 16 ms before it, the end of a frame
+	 * from its beginning: the one finds more under noise, the other finds
+	 * keys, and all tones one frame sooner */
+	STEADY_STEP = 32,
+	SHORT_STEP = 16,
+	STEADY_HISTORY = STEADY_TAPS * STEADY_STEP,
+	STEADY_SAMPLES = STEADY_HISTORY + FRAME_SAMPLES,
 };
 
-#define OVER_FLOOR_DB 6.0f
+/* Of the energy; the last is enough if two frames in a row have no more */
+#define STEADY_RESIDUE 0.025f
+#define SHORT_RESIDUE  0.016f
+#define MAYBE_RESIDUE  0.063f
+
+#define ENERGY_OVER_DB 6.0f
+#define VOICE_OVER_DB  20.0f
+/* Louder than the one and closer to the floor than the other is noise */
+#define NOISE_DB      (-40.0f)
+#define NOISE_OVER_DB 3.0f
+
 /* dBFS. Below the lower one is what μ-law makes of silence; a line that
- * hisses louder than the upper one cannot be told from a voice by level. */
-#define FLOOR_MIN_DB (-62.0f)
-#define FLOOR_MAX_DB (-32.0f)
+ * hisses louder than the upper one cannot be told from a voice by level. It
+ * starts with what a line may well have. */
+#define FLOOR_MIN_DB   (-62.0f)
+#define FLOOR_MAX_DB   (-20.0f)
+#define FLOOR_START_DB (-32.0f)
 
-/* Butterworth of second order at 200 Hz: 50 Hz -24 dB, 60 Hz -21, 300 Hz -0.7.
- * With w = 2 pi 200 / 8000 and a = sin(w) / sqrt(2):
- * b = (1 + cos w) / 2 / (1 + a), a1 = -2 cos w / (1 + a),
- * a2 = (1 - a) / (1 + a) */
-#define HP_B  0.8948586f
-#define HP_A1 (-1.7786318f)
-#define HP_A2 0.8008026f
+/* Quieter by so much than one of the RULE_END frames before, a frame does not
+ * make speech start; what has started goes on */
+#define FALL_DB 12.0f
 
-/* Response of the recursive half, 1 / (1 + a1 z^-1 + a2 z^-2), to an impulse.
- * With it STEP outputs hang on the two before them only and not on each
- * other, which is what a processor must wait for. */
-#define HP_H1 (-HP_A1)
-#define HP_H2 (-HP_A1 * HP_H1 - HP_A2)
-#define HP_H3 (-HP_A1 * HP_H2 - HP_A2 * HP_H1)
-#define HP_H4 (-HP_A1 * HP_H3 - HP_A2 * HP_H2)
+/* Correlation of a sample with the next: 0.7 and more for vowels, near 0 for
+ * white noise, less for an s */
+#define VOICED_CORRELATION 0.5f
 
-struct highpass {
-	float x1, x2, y1, y2;
-};
-
-struct energy {
+struct floor {
 	float minv[FLOOR_PARTS]; /* quietest frame of each part, dBFS */
 	float mean;              /* of some frames                    */
 	unsigned frames;         /* in the part that is being filled  */
@@ -69,130 +93,54 @@ struct energy {
 struct vad {
 	struct WebRtcVadInst *webrtc; /* NULL: energy */
 	struct highpass hp;
-	struct energy energy;
-	unsigned history; /* a bit for each frame, newest lowest */
-	unsigned warm;    /* frames heard, to WARM_UP_FRAMES     */
+	struct floor floor;
+	float filteredv[STEADY_SAMPLES]; /* the newest frame comes last */
+	float dbv[RULE_END];             /* newest first                */
+	bool maybe_tone;
+	/* a bit for each frame, newest lowest */
+	unsigned speech, strong, voiced;
+	unsigned warm; /* frames heard, to WARM_UP_FRAMES */
 	bool speaking;
 };
 
-/* ------------------------------------------------------------- high-pass */
+/* What is known of a frame */
+struct frame {
+	float db;
+	bool speech, voiced;
+};
 
-typedef float step_v __attribute__((vector_size(STEP * sizeof(float))));
+/* ----------------------------------------------------------------- floor */
 
-/* w is what the other half makes of the input */
-static inline step_v recurse(step_v w, float y1, float y2)
-{
-	static const step_v y1v = {HP_H1, HP_H2, HP_H3, HP_H4};
-	static const step_v y2v = {-HP_A2, -HP_A2 * HP_H1, -HP_A2 * HP_H2,
-				   -HP_A2 * HP_H3};
-	static const step_v w0v = {1, HP_H1, HP_H2, HP_H3};
-	static const step_v w1v = {0, 1, HP_H1, HP_H2};
-	static const step_v w2v = {0, 0, 1, HP_H1};
-	static const step_v w3v = {0, 0, 0, 1};
-
-	return (w[0] * w0v + w[1] * w1v + w[2] * w2v + w[3] * w3v) +
-	       (y1 * y1v + y2 * y2v);
-}
-
-static void highpass(struct highpass *hp, int16_t *outv, const int16_t *inv)
-{
-	float xv[2 + FRAME_SAMPLES], yv[FRAME_SAMPLES];
-	step_v w, y = {0, 0, hp->y2, hp->y1};
-
-	xv[0] = hp->x2;
-	xv[1] = hp->x1;
-	for (size_t i = 0; i < FRAME_SAMPLES; i++)
-		xv[2 + i] = inv[i];
-	hp->x1 = xv[FRAME_SAMPLES + 1];
-	hp->x2 = xv[FRAME_SAMPLES];
-
-	/* in place: what the loop reads lies before what it writes */
-	for (size_t i = 0; i < FRAME_SAMPLES; i++)
-		xv[i] = HP_B * (xv[i] - 2 * xv[i + 1] + xv[i + 2]);
-
-	for (size_t i = 0; i < FRAME_SAMPLES; i += STEP) {
-		memcpy(&w, xv + i, sizeof(w));
-		y = recurse(w, y[3], y[2]);
-		memcpy(yv + i, &y, sizeof(y));
-	}
-
-	/* Behind a constant the tail would fade into denormal numbers, which
-	 * cost ten times as much as others. From here it takes more than a
-	 * frame to get there. */
-	if (fabsf(y[3]) < 1e-6f && fabsf(y[2]) < 1e-6f)
-		y[3] = y[2] = 0;
-	hp->y1 = y[3];
-	hp->y2 = y[2];
-
-	for (size_t i = 0; i < FRAME_SAMPLES; i++) {
-		float v = yv[i];
-
-		v = v > INT16_MAX ? INT16_MAX : v;
-		v = v < INT16_MIN ? INT16_MIN : v;
-		outv[i] = (int16_t)v;
-	}
-}
-
-static bool is_silent(const int16_t *pcmv)
-{
-	int16_t max = 0, min = 0;
-
-	for (size_t i = 0; i < FRAME_SAMPLES; i++) {
-		max = MAX(max, pcmv[i]);
-		min = MIN(min, pcmv[i]);
-	}
-
-	return max <= SILENCE_PEAK && min >= -SILENCE_PEAK;
-}
-
-/* ---------------------------------------------------------------- energy */
-
-static float level_db(const int16_t *pcmv)
-{
-	int64_t sum = 1; /* no logarithm of nothing */
-
-	for (size_t i = 0; i < FRAME_SAMPLES; i++)
-		sum += pcmv[i] * pcmv[i];
-
-	return 10 * log10f((float)sum / FRAME_SAMPLES / (32768.0f * 32768.0f));
-}
-
-static void energy_reset(struct energy *e)
+static void floor_reset(struct floor *f)
 {
 	for (size_t i = 0; i < FLOOR_PARTS; i++)
-		e->minv[i] = FLOOR_MAX_DB;
-	e->mean = FLOOR_MAX_DB;
-	e->frames = 0;
+		f->minv[i] = FLOOR_START_DB;
+	f->mean = FLOOR_START_DB;
+	f->frames = 0;
 }
 
 /* A mean of some frames, since the quietest of a hundred single ones lies well
  * below what noise is like */
-static void energy_track(struct energy *e, float level)
+static void floor_track(struct floor *f, float db)
 {
-	e->mean += (level - e->mean) / 4;
-	e->minv[0] = fminf(e->minv[0], e->mean);
-	if (++e->frames == FLOOR_FRAMES) {
-		memmove(e->minv + 1, e->minv,
-			(FLOOR_PARTS - 1) * sizeof(e->minv[0]));
-		e->minv[0] = e->mean;
-		e->frames = 0;
+	f->mean += (db - f->mean) / 4;
+	f->minv[0] = fminf(f->minv[0], f->mean);
+	if (++f->frames == FLOOR_FRAMES) {
+		memmove(f->minv + 1, f->minv,
+			(FLOOR_PARTS - 1) * sizeof(f->minv[0]));
+		f->minv[0] = f->mean;
+		f->frames = 0;
 	}
 }
 
-static void energy_silence(struct energy *e)
+static float floor_db(const struct floor *f)
 {
-	energy_track(e, FLOOR_MIN_DB);
-}
+	float db = FLOOR_MAX_DB;
 
-static bool energy_detect(struct energy *e, const int16_t *pcmv)
-{
-	float level = level_db(pcmv), floor = FLOOR_MAX_DB;
-
-	energy_track(e, level);
 	for (size_t i = 0; i < FLOOR_PARTS; i++)
-		floor = fminf(floor, e->minv[i]);
+		db = fminf(db, f->minv[i]);
 
-	return level > fmaxf(floor, FLOOR_MIN_DB) + OVER_FLOOR_DB;
+	return fmaxf(db, FLOOR_MIN_DB);
 }
 
 /* ---------------------------------------------------------------- WebRTC */
@@ -258,7 +206,162 @@ static bool webrtc_detect(struct vad *v, const int16_t *pcmv)
 
 #endif
 
-/* ------------------------------------------------------------------ both */
+/* ------------------------------------------------------------ one frame */
+
+static bool is_silent(const int16_t *pcmv)
+{
+	int16_t max = 0, min = 0;
+
+	for (size_t i = 0; i < FRAME_SAMPLES; i++) {
+		max = MAX(max, pcmv[i]);
+		min = MIN(min, pcmv[i]);
+	}
+
+	return max <= SILENCE_PEAK && min >= -SILENCE_PEAK;
+}
+
+static void to_pcm(int16_t *pcmv, const float *fv)
+{
+	for (size_t i = 0; i < FRAME_SAMPLES; i++) {
+		float f = fv[i];
+
+		f = f > INT16_MAX ? INT16_MAX : f;
+		f = f < INT16_MIN ? INT16_MIN : f;
+		pcmv[i] = (int16_t)f;
+	}
+}
+
+static void measure(struct frame *fr, const int16_t *pcmv)
+{
+	int64_t energy = 1, next = 0; /* no logarithm of nothing */
+
+	for (size_t i = 0; i < FRAME_SAMPLES - 1; i++) {
+		energy += pcmv[i] * pcmv[i];
+		next += pcmv[i] * pcmv[i + 1];
+	}
+
+	fr->db = 10 *
+		 log10f((float)energy / FRAME_SAMPLES / (32768.0f * 32768.0f));
+	fr->voiced = (float)next > VOICED_CORRELATION * (float)energy;
+}
+
+static bool is_tone(struct vad *v)
+{
+	float residue = steady_residue(v->filteredv, STEADY_SAMPLES,
+				       STEADY_STEP);
+	float within = steady_residue(v->filteredv + STEADY_HISTORY,
+				      FRAME_SAMPLES, SHORT_STEP);
+	bool maybe = fminf(residue, within) < MAYBE_RESIDUE;
+	bool again = maybe && v->maybe_tone;
+
+	v->maybe_tone = maybe;
+
+	return again || residue < STEADY_RESIDUE || within < SHORT_RESIDUE;
+}
+
+/* The detectors do not hear of silence: WebRTC's learns nothing from it, and
+ * the floor has its bound above it. The filter starts anew, as from silence.
+ */
+static void skip_silence(struct vad *v, struct frame *fr)
+{
+	v->hp = (struct highpass){0};
+	memset(v->filteredv + FRAME_SAMPLES, 0,
+	       STEADY_HISTORY * sizeof(v->filteredv[0]));
+	v->maybe_tone = false;
+	floor_track(&v->floor, FLOOR_MIN_DB);
+	fr->db = FLOOR_MIN_DB;
+}
+
+/* Its detector takes a frame or two to notice a voice, and never gets used to
+ * loud noise */
+static bool webrtc_says(struct vad *v, const struct frame *fr, float over,
+			const int16_t *pcmv)
+{
+	/* is asked in any case: it learns from all it hears */
+	bool speech = webrtc_detect(v, pcmv);
+	bool noise = fr->db > NOISE_DB && over < NOISE_OVER_DB;
+
+	return (speech && !noise) || (fr->voiced && over > VOICE_OVER_DB);
+}
+
+static void detect(struct vad *v, struct frame *fr, const int16_t *pcmv)
+{
+	int16_t filtered[FRAME_SAMPLES];
+	float over;
+
+	memcpy(v->filteredv, v->filteredv + FRAME_SAMPLES,
+	       STEADY_HISTORY * sizeof(v->filteredv[0]));
+	highpass_frame(&v->hp, v->filteredv + STEADY_HISTORY, pcmv);
+	to_pcm(filtered, v->filteredv + STEADY_HISTORY);
+
+	measure(fr, filtered);
+	floor_track(&v->floor, fr->db);
+	over = fr->db - floor_db(&v->floor);
+	fr->speech = v->webrtc ? webrtc_says(v, fr, over, filtered)
+			       : over > ENERGY_OVER_DB;
+
+	/* the dearest comes last, and only if it is asked for */
+	if (fr->speech)
+		fr->speech = !is_tone(v);
+	else
+		v->maybe_tone = false;
+}
+
+/* -------------------------------------------------------------- the rule */
+
+static bool is_falling(const struct vad *v, float db)
+{
+	float max = v->dbv[0];
+
+	for (size_t i = 1; i < RULE_END; i++)
+		max = fmaxf(max, v->dbv[i]);
+
+	return db < max - FALL_DB;
+}
+
+static unsigned remember(unsigned bits, bool bit, unsigned n)
+{
+	return (bits << 1 | bit) & ((1u << n) - 1);
+}
+
+static void judge(struct vad *v, const struct frame *fr)
+{
+	bool strong = fr->speech && !is_falling(v, fr->db);
+
+	memmove(v->dbv + 1, v->dbv, (RULE_END - 1) * sizeof(v->dbv[0]));
+	v->dbv[0] = fr->db;
+	if (v->warm < DEAF_FRAMES)
+		return;
+
+	v->speech = remember(v->speech, fr->speech, RULE_END);
+	v->strong = remember(v->strong, strong, RULE_FRAMES);
+	v->voiced = remember(v->voiced, strong && fr->voiced, RULE_VOICED);
+}
+
+bool vad_frame(struct vad *v, const int16_t *pcmv)
+{
+	struct frame fr = {0};
+
+	if (is_silent(pcmv))
+		skip_silence(v, &fr);
+	else
+		detect(v, &fr, pcmv);
+
+	judge(v, &fr);
+	if (v->warm < WARM_UP_FRAMES) {
+		++v->warm;
+		return false;
+	}
+
+	if (__builtin_popcount(v->strong) >= RULE_START && v->voiced)
+		v->speaking = true;
+	else if (!v->speech)
+		v->speaking = false;
+
+	return v->speaking;
+}
+
+/* ------------------------------------------------------------ both forms */
 
 static void vad_destructor(void *arg)
 {
@@ -272,7 +375,9 @@ int vad_alloc_energy(struct vad **vp)
 	if (!v)
 		return ENOMEM;
 
-	energy_reset(&v->energy);
+	floor_reset(&v->floor);
+	for (size_t i = 0; i < RULE_END; i++)
+		v->dbv[i] = FLOOR_MIN_DB;
 	*vp = v;
 
 	return 0;
@@ -293,42 +398,4 @@ int vad_alloc(struct vad **vp)
 		*vp = v;
 
 	return err;
-}
-
-/* The detectors do not hear of silence: WebRTC's learns nothing from it, and
- * the floor has its bound above it. The filter starts anew, as from silence.
- */
-static bool detect(struct vad *v, const int16_t *pcmv)
-{
-	int16_t filtered[FRAME_SAMPLES];
-
-	if (is_silent(pcmv)) {
-		v->hp = (struct highpass){0};
-		if (!v->webrtc)
-			energy_silence(&v->energy);
-		return false;
-	}
-
-	highpass(&v->hp, filtered, pcmv);
-
-	return v->webrtc ? webrtc_detect(v, filtered)
-			 : energy_detect(&v->energy, filtered);
-}
-
-bool vad_frame(struct vad *v, const int16_t *pcmv)
-{
-	bool speech = detect(v, pcmv);
-
-	if (v->warm < WARM_UP_FRAMES) {
-		++v->warm;
-		return false;
-	}
-
-	v->history = (v->history << 1 | speech) & ((1u << RULE_FRAMES) - 1);
-	if (__builtin_popcount(v->history) >= RULE_START)
-		v->speaking = true;
-	else if (!v->history)
-		v->speaking = false;
-
-	return v->speaking;
 }

@@ -16,13 +16,20 @@ def ulaw(sample):
     return ~(sign | exponent << 4 | mantissa) & 0xff
 
 
+def voice(hz, i):
+    """A tone's crossings of zero, but no steady tone, which is no speech:
+    each half wave has a strength of its own"""
+    half = 2 * hz * i // 8000
+    strength = 0.1 + 0.9 * (half ** 3 % 101 / 100) ** 2
+    return int(16000 * strength * math.sin(math.tau * hz * i / 8000))
+
+
 def words(*numbers, gap_ms=100, end_ms=700):
-    """Tones that tests/peers/axy_server.py hears as ONE, TWO, …"""
+    """What tests/peers/axy_server.py hears as ONE, TWO, …"""
     audio = b""
     for number in numbers:
         hz = 400 + 100 * (number - 1)
-        audio += bytes(ulaw(int(8000 * math.sin(math.tau * hz * i / 8000)))
-                       for i in range(8 * 200))
+        audio += bytes(ulaw(voice(hz, i)) for i in range(8 * 200))
         audio += b"\xff" * (8 * gap_ms)
     return audio + b"\xff" * (8 * end_ms)
 

@@ -153,11 +153,16 @@ static void say_one(struct fixture *f)
 		size_t n;
 
 		for (int k = 0; k < FRAME_SAMPLES; k++) {
-			double t = (i * FRAME_SAMPLES + k) / 8000.0;
-			double v = sin(6.283185307 * TONE_HZ * t);
+			int at = i * FRAME_SAMPLES + k;
+			/* each half wave has a strength of its own: a steady
+			 * tone is no speech */
+			int half = 2 * TONE_HZ * at / AUDIO_RATE;
+			double s = pow(half * half * half % 101 / 100.0, 2);
+			double v = (0.1 + 0.9 * s) *
+				   sin(6.283185307 * TONE_HZ * at / 8000);
 
 			ulaw[k] = g711_ulaw_encode(
-				i < TONE_FRAMES ? (int16_t)(8000 * v) : 0);
+				i < TONE_FRAMES ? (int16_t)(16000 * v) : 0);
 		}
 		n = base64_encode(b64, ulaw, sizeof(ulaw));
 		(void)snprintf(text, sizeof(text),
@@ -343,9 +348,10 @@ static int set_up(void **state)
 	assert_int_equal(conf_load(&f->conf, NULL, setting, f, errbuf), 0);
 	f->shared.conf = f->conf;
 	assert_int_equal(registry_alloc(&f->shared.registry, 10), 0);
-	assert_int_equal(voice_cache_alloc(&f->shared.voice_cache,
-					   &(struct voice_cache_param){0}),
-			 0);
+	assert_int_equal(
+		voice_cache_alloc(&f->shared.voice_cache,
+				  &(struct voice_cache_param){0}),
+		0);
 	assert_int_equal(manners_alloc(&f->shared.manners, f->conf, errbuf),
 			 0);
 	assert_int_equal(prompts_alloc(&f->shared.prompts, f->conf, errbuf),

@@ -1,0 +1,17 @@
+/**
+ * @file highpass.h  200 Hz: keeps mains hum from counting as speech
+ */
+#ifndef CONVOD_HIGHPASS_H
+#define CONVOD_HIGHPASS_H
+
+#include <convod/audio.h>
+
+/** Zero it to start from silence */
+struct highpass {
+	float x1, x2, y1, y2;
+};
+
+/** @param outv,inv FRAME_SAMPLES samples */
+void highpass_frame(struct highpass *hp, float *outv, const int16_t *inv);
+
+#endif
