@@ -46,7 +46,7 @@ struct playout_ops {
 	void (*started)(uint32_t utterance, uint64_t now_ms, void *arg);
 	/** All of it has been heard (its mark came back, or its time is over
 	 * by PLAYOUT_MARK_GRACE_MS and no mark came); or not: it was cleared,
-	 * or had no audio. May call back into playout. */
+	 * or had no audio. May call back into playout, but not drop it. */
 	void (*finished)(uint32_t utterance, bool heard, void *arg);
 };
 

@@ -55,6 +55,7 @@ struct playout {
 	uint32_t message; /* samples */
 	uint32_t generation;
 	uint32_t late_ms; /* the carrier plays later than the model says */
+	uint32_t mark_late_ms; /* by the last mark */
 	uint64_t ends_ms;
 	uint8_t last; /* code sent last: what follows must not click */
 	bool ran_dry; /* this gap in an utterance has been counted */
@@ -62,9 +63,10 @@ struct playout {
 	bool closed;
 	bool clear_owed; /* the carrier did not read when it was due */
 
-	bool filling; /* what was sent last is of the filler */
+	bool filling; /* what was sent last is of a filler */
 	struct clip *filler;
-	size_t filler_pos;
+	size_t filler_pos; /* the next sample */
+	bool filler_new;   /* nothing of it has been sent */
 
 	/* What an utterance that was held had been heard of */
 	uint32_t again_utterance;
@@ -106,6 +108,7 @@ int playout_alloc(struct playout **pp, const struct playout_ops *ops,
 	p->lead_ms = lead_ms;
 	p->message = message * FRAME_SAMPLES;
 	p->last = ULAW_SILENCE;
+	p->mark_late_ms = LATE_MAX_MS; /* the first mark is believed */
 	*pp = p;
 
 	return 0;
@@ -422,15 +425,16 @@ static uint64_t due_ms(const struct playout *p, const struct item *it)
 	uint64_t ms = whole_frames(message_samples(p, it)) / AUDIO_PER_MS;
 	uint64_t early = p->lead_ms - MIN(ms, p->lead_ms);
 
-	/* A mark costs no play-time, and for the filler nothing waits */
-	if (is_all_sent(it) || p->filling)
+	/* A mark costs no play-time */
+	if (is_all_sent(it))
 		return 0;
 
 	/* The ledger is full of marks that did not come: they expire */
 	if (it->pos == it->from && p->sentc == PLAYOUT_MARKS_MAX)
 		return UINT64_MAX;
 
-	return p->ends_ms > early ? p->ends_ms - early : 0;
+	/* An answer does not wait for the filler */
+	return p->filling || p->ends_ms <= early ? 0 : p->ends_ms - early;
 }
 
 /* Utterances: all that is due. EINPROGRESS: nothing more before `at` */
@@ -466,22 +470,21 @@ static int send_clear(struct playout *p)
 	return err;
 }
 
-/* The next samples of the loop */
-static void fill(struct playout *p, uint8_t *ulawv, size_t n)
+/* The next samples of the loop; returns where it goes on */
+static size_t fill(const struct clip *c, size_t pos, uint8_t *ulawv, size_t n,
+		   bool smooth)
 {
-	const uint8_t *loopv = clip_data(p->filler);
-	size_t len = clip_len(p->filler);
-	bool smooth = splice_is_loop(loopv, len);
+	size_t len = clip_len(c);
 
-	for (size_t i = 0; i < n;) {
-		size_t some = MIN(n - i, len - p->filler_pos);
-
-		memcpy(ulawv + i, loopv + p->filler_pos, some);
-		if (!p->filler_pos && !smooth)
-			splice_in(ulawv + i, some, i ? ulawv[i - 1] : p->last);
-		i += some;
-		p->filler_pos = (p->filler_pos + some) % len;
+	for (size_t i = 0, some; i < n; i += some) {
+		some = MIN(n - i, len - pos);
+		memcpy(ulawv + i, clip_data(c) + pos, some);
+		if (i && !smooth)
+			splice_in(ulawv + i, some, ulawv[i - 1]);
+		pos = (pos + some) % len;
 	}
+
+	return pos;
 }
 
 static bool is_filler_due(struct playout *p)
@@ -493,11 +496,31 @@ static bool is_filler_due(struct playout *p)
 	       !(it && it->begun);
 }
 
-/* When there is nothing else; sets the time to look again */
-static int send_filler(struct playout *p, uint64_t now_ms, uint64_t *at)
+static int send_filler(struct playout *p, uint64_t now_ms)
 {
+	const struct clip *c = p->filler;
+	bool smooth = splice_is_loop(clip_data(c), clip_len(c));
+	bool fresh = !p->filling || p->filler_new || p->ends_ms < now_ms;
+	size_t pos = !p->filling || p->filler_new ? 0 : p->filler_pos;
 	uint8_t ulawv[FILLER_SAMPLES];
-	bool fresh = !p->filling || p->ends_ms < now_ms;
+	size_t next = fill(c, pos, ulawv, sizeof(ulawv), smooth);
+	int err = send_samples(p, ulawv, sizeof(ulawv),
+			       fresh || (!pos && !smooth), false, now_ms);
+
+	if (err)
+		return err;
+
+	p->filler_pos = next;
+	p->filler_new = false;
+	p->filling = true;
+
+	return 0;
+}
+
+/* When there is nothing else to send; `at` becomes the time to look again, if
+ * that is sooner */
+static int tick_filler(struct playout *p, uint64_t now_ms, uint64_t *at)
+{
 	int err = 0;
 
 	if (!is_filler_due(p)) {
@@ -508,19 +531,8 @@ static int send_filler(struct playout *p, uint64_t now_ms, uint64_t *at)
 		return err;
 	}
 
-	if (!p->filling)
-		p->filler_pos = 0;
-	if (p->ends_ms <= now_ms + FILLER_EARLY_MS) {
-		size_t pos = p->filler_pos;
-
-		fill(p, ulawv, sizeof(ulawv));
-		err = send_samples(p, ulawv, sizeof(ulawv), fresh, false,
-				   now_ms);
-		if (err)
-			p->filler_pos = pos;
-		else
-			p->filling = true;
-	}
+	if (p->ends_ms <= now_ms + FILLER_EARLY_MS)
+		err = send_filler(p, now_ms);
 	*at = MIN(*at, p->ends_ms - FILLER_EARLY_MS);
 
 	return err;
@@ -530,8 +542,11 @@ void playout_filler(struct playout *p, struct clip *c)
 {
 	struct clip *old = p->filler;
 
+	if (c == old)
+		return;
+
 	p->filler = mem_ref(c);
-	p->filler_pos = 0;
+	p->filler_new = true;
 	mem_deref(old);
 }
 
@@ -550,7 +565,7 @@ uint64_t playout_tick(struct playout *p, uint64_t now_ms)
 	if (!err)
 		err = send_due(p, now_ms, &at);
 	if ((!err || err == EINPROGRESS) && !p->held && !p->closed)
-		err = send_filler(p, now_ms, &at);
+		err = tick_filler(p, now_ms, &at);
 
 	if (err == EAGAIN)
 		return now_ms + RETRY_MS;
@@ -730,8 +745,11 @@ void playout_mark(struct playout *p, const char *name, uint64_t now_ms)
 	if (!it)
 		return;
 
+	/* One mark may have been held up alone; two were late as the audio */
 	late_ms = now_ms - MIN(now_ms, it->ends_ms + ROUND_TRIP_MS);
-	p->late_ms = (uint32_t)MIN(late_ms, LATE_MAX_MS);
+	late_ms = MIN(late_ms, LATE_MAX_MS);
+	p->late_ms = (uint32_t)MIN(late_ms, p->mark_late_ms);
+	p->mark_late_ms = (uint32_t)late_ms;
 
 	/* Marks return in order: one that is missing before it was lost */
 	while (find_sent(p, utterance)) {

@@ -16,29 +16,26 @@ enum {
 	QUIET_PEAK = 132, /* -48 dBFS: a step that nobody hears */
 };
 
-/* Part k of n of a sample */
-static int32_t part(uint8_t code, size_t k, size_t n)
+/* Step k of the ramp, of a sample */
+static int32_t part(uint8_t code, size_t k)
 {
-	return g711_ulaw_decode(code) * (int32_t)k / (int32_t)n;
+	return g711_ulaw_decode(code) * (int32_t)k / SPLICE_SAMPLES;
 }
 
 void splice_in(uint8_t *ulawv, size_t n, uint8_t last)
 {
-	const size_t m = MIN(n, SPLICE_SAMPLES);
-
-	for (size_t i = 0; i < m; i++)
-		ulawv[i] = g711_ulaw_encode((int16_t)(part(ulawv[i], i, m) +
-						      part(last, m - i, m)));
+	for (size_t i = 0; i < MIN(n, SPLICE_SAMPLES); i++)
+		ulawv[i] = g711_ulaw_encode(
+			(int16_t)(part(ulawv[i], i) +
+				  part(last, SPLICE_SAMPLES - i)));
 }
 
 void splice_out(uint8_t *ulawv, size_t n)
 {
-	const size_t m = MIN(n, SPLICE_SAMPLES);
-
-	for (size_t i = 0; i < m; i++) {
+	for (size_t i = 0; i < MIN(n, SPLICE_SAMPLES); i++) {
 		uint8_t *p = &ulawv[n - 1 - i];
 
-		*p = g711_ulaw_encode((int16_t)part(*p, i, m));
+		*p = g711_ulaw_encode((int16_t)part(*p, i));
 	}
 }
 

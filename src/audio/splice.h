@@ -18,7 +18,8 @@ enum { SPLICE_SAMPLES = 40 }; /* 5 ms: too short to be heard as a fade */
  */
 void splice_in(uint8_t *ulawv, size_t n, uint8_t last);
 
-/** Let the last SPLICE_SAMPLES die away to silence */
+/** Let the last SPLICE_SAMPLES die away to silence; of fewer only the end is
+ * smooth */
 void splice_out(uint8_t *ulawv, size_t n);
 
 /** Does sound of this last code end without a click? */

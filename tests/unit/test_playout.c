@@ -1,129 +1,5 @@
-#include <stdio.h>
-#include <convod/audio.h>
 #include <convod/metrics.h>
-#include <convod/playout.h>
-#include "test.h"
-
-/* A carrier that notes what it gets: "M60" media of 60 ms, "Kname" mark,
- * "C" clear, "S1" started, "F1" heard, "X1" not heard */
-struct fake {
-	char text[4096];
-	size_t samples;
-	uint8_t last; /* last byte of audio */
-	int err;      /* of media and clear */
-	struct playout *p;
-	struct clip *next; /* queued from inside finished() */
-};
-
-static void note(struct fake *f, char what, unsigned v, const char *s)
-{
-	char number[16];
-	size_t n = strlen(f->text);
-
-	(void)snprintf(number, sizeof(number), "%u", v);
-	(void)snprintf(f->text + n, sizeof(f->text) - n, "%c%s ", what,
-		       s ? s : number);
-}
-
-static int media_handler(const uint8_t *ulawv, size_t n, void *arg)
-{
-	struct fake *f = arg;
-
-	if (f->err)
-		return f->err;
-
-	assert_int_equal(n % FRAME_SAMPLES, 0);
-	f->samples += n;
-	f->last = ulawv[n - 1];
-	note(f, 'M', (unsigned)n / AUDIO_PER_MS, NULL);
-
-	return 0;
-}
-
-static int mark_handler(const char *name, void *arg)
-{
-	note(arg, 'K', 0, name);
-	return 0;
-}
-
-static int clear_handler(void *arg)
-{
-	const struct fake *f = arg;
-
-	if (f->err)
-		return f->err;
-
-	note(arg, 'C', 0, "");
-	return 0;
-}
-
-static void started_handler(uint32_t utterance, uint64_t now_ms, void *arg)
-{
-	(void)now_ms;
-	note(arg, 'S', utterance, NULL);
-}
-
-static void finished_handler(uint32_t utterance, bool heard, void *arg)
-{
-	struct fake *f = arg;
-
-	note(f, heard ? 'F' : 'X', utterance, NULL);
-	if (f->next) {
-		assert_int_equal(playout_queue(f->p, f->next, 99), 0);
-		f->next = mem_deref(f->next);
-	}
-}
-
-static const struct playout_ops ops = {
-	.media = media_handler,
-	.mark = mark_handler,
-	.clear = clear_handler,
-	.started = started_handler,
-	.finished = finished_handler,
-};
-
-static struct clip *clip_of(uint32_t ms, uint32_t extra)
-{
-	static uint8_t ulawv[10 * AUDIO_RATE];
-	struct clip *c = NULL;
-
-	memset(ulawv, 0x55, sizeof(ulawv));
-	assert_int_equal(
-		clip_from(&c, ulawv, (size_t)ms * AUDIO_PER_MS + extra), 0);
-	return c;
-}
-
-static void queue(struct fake *f, struct clip *c, uint32_t utterance)
-{
-	assert_int_equal(playout_queue(f->p, c, utterance), 0);
-	mem_deref(c);
-}
-
-static void forget(struct fake *f)
-{
-	f->text[0] = '\0';
-}
-
-static int setup(void **state)
-{
-	struct fake *f = mem_zalloc(sizeof(*f), NULL);
-
-	assert_non_null(f);
-	assert_int_equal(playout_alloc(&f->p, &ops, 300, f), 0);
-	*state = f;
-
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fake *f = *state;
-
-	mem_deref(f->p);
-	mem_deref(f);
-
-	return mem_blocks() ? -1 : 0;
-}
+#include "fake_carrier.h"
 
 static void test_never_more_than_the_lead(void **state)
 {
@@ -252,14 +128,6 @@ static void test_clear_without_anything_sends_nothing(void **state)
 	assert_string_equal(f->text, "X1 ");
 }
 
-static void append(struct clip *c, uint32_t ms)
-{
-	uint8_t ulawv[AUDIO_RATE];
-
-	memset(ulawv, 0x55, sizeof(ulawv));
-	assert_int_equal(clip_append(c, ulawv, (size_t)ms * AUDIO_PER_MS), 0);
-}
-
 static void test_arriving_clip(void **state)
 {
 	struct fake *f = *state;
@@ -294,6 +162,130 @@ static void test_arriving_clip(void **state)
 	playout_tick(f->p, 600);
 	/* the end came behind the last samples: they die away */
 	assert_string_equal(f->text, "M120 M20 Ku1g0 ");
+	mem_deref(c);
+}
+
+/* A few frames are there and no more will come for long: they are not kept
+ * back until the caller hears a gap */
+static void test_little_goes_before_the_gap(void **state)
+{
+	struct fake *f = *state;
+	uint64_t before = metrics_counter(M_UNDERRUNS);
+	struct clip *c = NULL;
+
+	assert_int_equal(clip_alloc(&c, AUDIO_RATE), 0);
+	assert_int_equal(playout_queue(f->p, c, 1), 0);
+	append(c, 240);
+	assert_int_equal(playout_tick(f->p, 0), 30);
+	append(c, 15);
+	assert_int_equal(playout_tick(f->p, 10), 30);
+	assert_string_equal(f->text, "M60 S1 M120 ");
+	assert_int_equal(playout_tick(f->p, 30), 60);
+	append(c, 30);
+	assert_int_equal(playout_tick(f->p, 60), 90);
+	assert_string_equal(f->text, "M60 S1 M120 M60 ");
+	forget(f);
+	playout_tick(f->p, 90);
+	assert_string_equal(f->text, "M40 ");
+	append(c, 120);
+	playout_tick(f->p, 280); /* to the millisecond */
+	assert_int_equal(metrics_counter(M_UNDERRUNS), before);
+	mem_deref(c);
+}
+
+/* The loop was busy: a gap, counted once, and on from there */
+static void test_late_tick(void **state)
+{
+	struct fake *f = *state;
+	uint64_t before = metrics_counter(M_UNDERRUNS);
+
+	queue(f, clip_of(2000, 0), 1);
+	assert_int_equal(playout_tick(f->p, 0), 120);
+	forget(f);
+	assert_int_equal(playout_tick(f->p, 620), 680);
+	assert_string_equal(f->text, "M120 M120 ");
+	assert_int_equal(f->first, ULAW_SILENCE);
+	assert_int_equal(metrics_counter(M_UNDERRUNS), before + 1);
+	assert_int_equal(playout_heard_ms(f->p, 1, 620), 300);
+	assert_int_equal(playout_heard_ms(f->p, 1, 720), 400);
+	forget(f);
+	playout_tick(f->p, 679);
+	assert_string_equal(f->text, "");
+	playout_tick(f->p, 680);
+	assert_int_equal(f->first, 0x55);
+	assert_int_equal(metrics_counter(M_UNDERRUNS), before + 1);
+}
+
+/* Messages are small enough that a timer may be half a lead late */
+static void test_small_leads(void **state)
+{
+	static const struct {
+		uint32_t lead_ms;
+		const char *text;
+		uint64_t next_ms;
+	} tests[] = {
+		{0, "M20 S1 M20 M20 ", 20},
+		{60, "M20 S1 M20 M20 ", 20},
+		{100, "M40 S1 M40 ", 20},
+		{120, "M60 S1 M60 ", 60},
+		{230, "M60 S1 M60 M60 ", 10},
+		{240, "M60 S1 M120 ", 60},
+		{300, "M60 S1 M120 M120 ", 120},
+		{600, "M60 S1 M120 M120 M120 M120 ", 60},
+	};
+	struct fake *f = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(tests); i++) {
+		mem_deref(f->p);
+		assert_int_equal(
+			playout_alloc(&f->p, &ops, tests[i].lead_ms, f), 0);
+		forget(f);
+		queue(f, clip_of(2000, 0), 1);
+		assert_int_equal(playout_tick(f->p, 0), tests[i].next_ms);
+		assert_string_equal(f->text, tests[i].text);
+	}
+}
+
+/* What begins or ends with sound gets a ramp; the clip does not change */
+static void test_ramps(void **state)
+{
+	struct fake *f = *state;
+	struct clip *c = clip_of(100, 0);
+
+	assert_int_equal(playout_queue(f->p, c, 1), 0);
+	playout_tick(f->p, 0);
+	assert_int_equal(f->first, ULAW_SILENCE);
+	assert_int_equal(f->probe, 0x55);
+	assert_int_equal(f->last, ULAW_SILENCE);
+	for (size_t i = 0; i < clip_len(c); i++)
+		assert_int_equal(clip_data(c)[i], 0x55);
+
+	/* the ramp of a last sample is in the padding */
+	forget(f);
+	queue(f, clip_of(180, 1), 2);
+	playout_tick(f->p, 200);
+	assert_string_equal(f->text, "M60 S2 M120 M20 Ku2g0 ");
+	assert_int_equal(f->last_first, 0x55);
+	assert_int_equal(f->last, ULAW_SILENCE);
+	mem_deref(c);
+}
+
+/* Nothing begins while the ledger is full, the filler does not wait */
+static void test_full_ledger(void **state)
+{
+	struct fake *f = *state;
+	struct clip *c = clip_of(20, 0);
+	uint64_t now = 0;
+
+	playout_filler(f->p, c);
+	for (uint32_t i = 0; i < PLAYOUT_MARKS_MAX + 1; i++)
+		assert_int_equal(playout_queue(f->p, c, i), 0);
+	for (; now <= 1000; now += 20)
+		playout_tick(f->p, now);
+	assert_non_null(strstr(f->text, "Ku31g0 M60 M60 "));
+	assert_null(strstr(f->text, "S32"));
+	playout_tick(f->p, 20 + PLAYOUT_MARK_GRACE_MS);
+	assert_non_null(strstr(f->text, "F0 M20 S32 Ku32g0 "));
 	mem_deref(c);
 }
 
@@ -436,72 +428,6 @@ static void test_bounds(void **state)
 	mem_deref(c);
 }
 
-/* 400 ms of speech, 100 ms of pause, and so on */
-static struct clip *clip_with_pauses(uint32_t ms)
-{
-	static uint8_t ulawv[10 * AUDIO_RATE];
-	struct clip *c = NULL;
-
-	for (uint32_t i = 0; i < ms * AUDIO_PER_MS; i++)
-		ulawv[i] = i / AUDIO_PER_MS % 500 < 400 ? 0x55 : ULAW_SILENCE;
-	assert_int_equal(clip_from(&c, ulawv, (size_t)ms * AUDIO_PER_MS), 0);
-
-	return c;
-}
-
-static void test_hold_and_resume(void **state)
-{
-	struct fake *f = *state;
-	struct playout_heard h;
-
-	queue(f, clip_of(60, 0), 1);
-	queue(f, clip_with_pauses(2000), 2);
-	playout_tick(f->p, 0);
-	for (uint64_t now = 0; now < 1100; now += 10)
-		playout_tick(f->p, now);
-	forget(f);
-
-	playout_hold(f->p, 1100);
-	assert_string_equal(f->text, "C F1 ");
-	playout_hold(f->p, 1200);
-	playout_heard(f->p, 2, &h, 5000);
-	assert_int_equal(h.ms, 1040);
-	assert_int_equal(h.total_ms, 2000);
-	assert_false(h.timed);
-
-	queue(f, clip_of(60, 0), 3);
-	playout_mark(f->p, "u2g0", 1300);
-	assert_int_equal(playout_tick(f->p, 3000), UINT64_MAX);
-	assert_true(playout_is_busy(f->p, 3000));
-	assert_string_equal(f->text, "C F1 ");
-
-	/* in the pause before 1000 */
-	forget(f);
-	playout_resume(f->p, 3000);
-	playout_resume(f->p, 3000);
-	for (uint64_t now = 3000; now < 5000; now += 10)
-		playout_tick(f->p, now);
-	assert_string_equal(f->text, "M60 M120 M120 M120 M120 M120 M120 M120 "
-				     "M120 M20 Ku2g1 M60 S3 Ku3g1 ");
-	playout_mark(f->p, "u3g1", 5000);
-	assert_false(playout_is_busy(f->p, 5000));
-}
-
-static void test_clear_while_held(void **state)
-{
-	struct fake *f = *state;
-
-	queue(f, clip_of(1000, 0), 1);
-	queue(f, clip_of(1000, 0), 2);
-	playout_tick(f->p, 0);
-	playout_hold(f->p, 100);
-	forget(f);
-	playout_clear(f->p, 200);
-	assert_string_equal(f->text, "X1 X2 ");
-	playout_resume(f->p, 200);
-	assert_int_equal(playout_tick(f->p, 200), UINT64_MAX);
-}
-
 static void test_filler_goes_behind_all_else(void **state)
 {
 	struct fake *f = *state;
@@ -561,8 +487,6 @@ static void test_out_of_memory(void **state)
 	oom_loop(alloc_body, *state);
 }
 
-#define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -575,6 +499,11 @@ int main(void)
 		TEST(test_clear_voids_marks),
 		TEST(test_clear_without_anything_sends_nothing),
 		TEST(test_arriving_clip),
+		TEST(test_little_goes_before_the_gap),
+		TEST(test_late_tick),
+		TEST(test_small_leads),
+		TEST(test_ramps),
+		TEST(test_full_ledger),
 		TEST(test_empty_clip_is_not_heard),
 		TEST(test_replace_before_it_began),
 		TEST(test_queue_first),
@@ -583,8 +512,6 @@ int main(void)
 		TEST(test_dead_carrier_stops_it),
 		TEST(test_queue_from_inside_finished),
 		TEST(test_bounds),
-		TEST(test_hold_and_resume),
-		TEST(test_clear_while_held),
 		TEST(test_filler_goes_behind_all_else),
 		TEST(test_out_of_memory),
 	};
