@@ -35,6 +35,12 @@ size_t sentence_cut(const char *s, size_t len, bool last);
  */
 bool sentence_clean(char *dst, const char *s, size_t len);
 
+/**
+ * Where in s is what sentence_clean() made byte `at` of its copy? Its end is
+ * behind the last that was copied.
+ */
+size_t sentence_origin(const char *s, size_t len, size_t at);
+
 CV_END_DECLS
 
 #endif

@@ -179,18 +179,26 @@ static size_t emoji(const unsigned char *s, size_t len)
 	return 0;
 }
 
+/* Bytes at s that cannot be spoken, 0 if it begins with something that can */
+static size_t unwanted(const char *s, size_t len)
+{
+	size_t n = unspeakable(s, len);
+
+	if (!n)
+		n = emoji((const unsigned char *)s, len);
+	if (!n && ((unsigned char)s[0] <= ' ' || s[0] == 0x7f ||
+		   strchr("*_`#~|<>[]{}\\", s[0])))
+		n = 1;
+
+	return n;
+}
+
 bool sentence_clean(char *dst, const char *s, size_t len)
 {
 	bool any = false, blank = true;
 
 	for (size_t i = 0; i < len;) {
-		size_t skip = unspeakable(s + i, len - i);
-
-		if (!skip)
-			skip = emoji((const unsigned char *)s + i, len - i);
-		if (!skip && ((unsigned char)s[i] <= ' ' || s[i] == 0x7f ||
-			      strchr("*_`#~|<>[]{}\\", s[i])))
-			skip = 1;
+		size_t skip = unwanted(s + i, len - i);
 
 		if (skip) {
 			i += skip;
@@ -209,4 +217,22 @@ bool sentence_clean(char *dst, const char *s, size_t len)
 	*dst = '\0';
 
 	return any;
+}
+
+size_t sentence_origin(const char *s, size_t len, size_t at)
+{
+	bool blank = true;
+	size_t n = 0;
+
+	for (size_t i = 0; i < len;) {
+		size_t skip = unwanted(s + i, len - i);
+
+		/* of a run of them one blank was made, of the first none */
+		if ((!skip || !blank) && n++ == at)
+			return i;
+		blank = skip != 0;
+		i += MAX(skip, 1U);
+	}
+
+	return len;
 }

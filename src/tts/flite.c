@@ -38,7 +38,15 @@ enum {
 	SILENCE_PEAK = 160, /* of 16 bits */
 	LEVEL_PEAK = 16384, /* -6 dBFS */
 	GAIN_MAX = 4,
+	PAUSE_MS = 30, /* between words, worth a note */
 };
+
+/* Of an utterance's tokens [s] */
+#define SYLLABLES "R:SylStructure."
+#define TOKEN_BEGINS \
+	"R:Token.daughter1." SYLLABLES "daughter1.daughter1.R:Segment.p.end"
+#define TOKEN_ENDS \
+	"R:Token.daughtern." SYLLABLES "daughtern.daughtern.R:Segment.end"
 
 struct voice {
 	const char *name;
@@ -72,6 +80,8 @@ struct job {
 	int16_t *pcmv;
 	size_t n, size;
 	uint8_t *ulawv;
+	struct clip_word *wordv; /* in text and samples of this sentence */
+	size_t wordc;
 	int err;
 };
 
@@ -80,7 +90,8 @@ struct request {
 	struct clip *clip;
 	struct job *job; /* under way */
 	char *text;
-	size_t pos; /* of what is not spoken yet */
+	size_t from; /* of the sentence that is under way */
+	size_t pos;  /* of what is not spoken yet */
 	size_t len;
 };
 
@@ -104,6 +115,7 @@ static void job_destructor(void *arg)
 	mem_deref(j->text);
 	mem_raw_free(j->pcmv);
 	mem_raw_free(j->ulawv);
+	mem_raw_free(j->wordv);
 }
 
 static void resample_handler(const int16_t *pcmv, size_t n, void *arg)
@@ -171,22 +183,85 @@ static int finish(struct job *j)
 			(int16_t)lrint(j->pcmv[start + i] * gain));
 	j->n = n;
 
+	for (size_t i = 0; i < j->wordc; i++) {
+		struct clip_word *w = &j->wordv[i];
+
+		w->pos = (uint32_t)MIN(w->pos - MIN(w->pos, start), n);
+	}
+
+	return 0;
+}
+
+static uint32_t samples(const cst_item *token, const char *feature)
+{
+	float s = flite_ffeature_float(token, feature);
+
+	return s > 0 ? (uint32_t)(s * AUDIO_RATE) : 0;
+}
+
+/* Where a word ends, if a pause follows; it may be said twice */
+static void note_end(struct job *j, uint32_t end, uint32_t next, size_t text)
+{
+	if (end && next > end + PAUSE_MS * AUDIO_PER_MS)
+		j->wordv[j->wordc++] = (struct clip_word){end, (uint32_t)text};
+}
+
+/*
+ * The tokens are the words of the text; what is spoken of one may be several
+ * ("$25.50"), or nothing. Between them flite keeps every byte.
+ */
+static int find_words(struct job *j, cst_utterance *u)
+{
+	const size_t len = strlen(j->text);
+	size_t text = 0, before = 0;
+	uint32_t end = 0;
+	cst_item *t;
+
+	/* a token is a byte at least, and has two entries at most */
+	j->wordv = mem_raw_malloc((2 * len + 1) * sizeof(*j->wordv));
+	if (!j->wordv)
+		return ENOMEM;
+
+	for (t = relation_head(utt_relation(u, "Token")); t;
+	     t = item_next(t)) {
+		const char *name = item_feat_string(t, "name");
+		uint32_t begin = samples(t, TOKEN_BEGINS);
+
+		text += strlen(flite_ffeature_string(t, "whitespace"));
+		if (text >= len)
+			break;
+		if (samples(t, TOKEN_ENDS)) {
+			note_end(j, end, begin, before);
+			j->wordv[j->wordc++] = (struct clip_word){
+				begin, (uint32_t)text};
+			end = samples(t, TOKEN_ENDS);
+		}
+		text += strlen(flite_ffeature_string(t, "prepunctuation"));
+		text += strlen(name) +
+			strlen(flite_ffeature_string(t, "punc"));
+		before = text;
+	}
+	note_end(j, end, UINT32_MAX, len);
+
 	return 0;
 }
 
 static void work_handler(struct engine_job *ej, void *state)
 {
 	struct job *j = CONTAINER_OF(ej, struct job, job);
-	cst_wave *w = flite_text_to_wave(j->text, j->voice);
+	cst_utterance *u = flite_synth_text(j->text, j->voice);
+	const cst_wave *w = u ? utt_wave(u) : NULL;
 
 	if (!w || w->num_samples <= 0 || w->sample_rate <= 0)
 		j->err = ENODATA;
 	else
 		j->err = resample(j, w);
 	if (!j->err)
+		j->err = find_words(j, u);
+	if (!j->err)
 		j->err = finish(j);
-	if (w)
-		delete_wave(w);
+	if (u)
+		delete_utterance(u);
 }
 
 /* ------------------------------------------------------------ requests */
@@ -202,12 +277,32 @@ static void end(struct request *r, int err)
 	clip_end(r->clip, err);
 }
 
+/* The words of a sentence that will be appended to the clip */
+static int add_words(const struct request *r, const struct job *j)
+{
+	const char *s = r->text + r->from;
+	uint32_t base = (uint32_t)clip_len(r->clip);
+	int err = 0;
+
+	for (size_t i = 0; i < j->wordc && err != ENOMEM; i++) {
+		const struct clip_word *w = &j->wordv[i];
+		size_t at = sentence_origin(s, r->pos - r->from, w->text);
+
+		err = clip_add_word(r->clip, base + w->pos,
+				    (uint32_t)(r->from + at));
+	}
+
+	return err == ENOMEM ? err : 0;
+}
+
 static void done_handler(struct engine_job *ej)
 {
 	struct job *j = CONTAINER_OF(ej, struct job, job);
 	struct request *r = mem_ref(j->r);
 	int err = j->err;
 
+	if (!err)
+		err = add_words(r, j);
 	if (!err)
 		err = clip_append(r->clip, j->ulawv, j->n);
 	r->job = mem_deref(r->job);
@@ -257,6 +352,7 @@ static int next_sentence(struct request *r)
 
 		if (!text)
 			return ENOMEM;
+		r->from = r->pos;
 		r->pos += n;
 		if (sentence_clean(text, s, n))
 			return submit(r, text);

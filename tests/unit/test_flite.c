@@ -106,6 +106,53 @@ static void test_sentence_by_sentence(void **state)
 	       (unsigned)((f->first_us - f->begun_us) / 1000));
 }
 
+static int peak(const struct clip *c, size_t from, size_t to)
+{
+	int most = 0;
+
+	for (size_t i = from; i < to; i++)
+		most = MAX(most, abs(g711_ulaw_decode(clip_data(c)[i])));
+
+	return most;
+}
+
+/* Each word is where its audio begins, in the text as it was given */
+static void test_words(void **state)
+{
+	static const char text[] = "Hello, this is (the) ... practice. "
+				   "<b>How</b> can I  help you 555-1234? ";
+	static const char *const wordv[] = {
+		"Hello,", "!",         "this", "is",        "(the)",
+		"!",      "practice.", "!",    "How",       "can",
+		"I",      "help",      "you",  "555-1234?", "!"};
+	struct fixture *f = *state;
+	const struct clip_word *v;
+	size_t n, at = 0;
+
+	assert_int_equal(speak(f, text), 0);
+	n = clip_words(f->clip, &v);
+	for (size_t i = 0; i < n; i++)
+		printf("%5u ms: '%s'\n", v[i].pos / AUDIO_PER_MS,
+		       text + v[i].text);
+	assert_int_equal(n, ARRAY_SIZE(wordv));
+	for (size_t i = 0; i < n; i++) {
+		size_t next = i + 1 < n ? v[i + 1].pos : clip_len(f->clip);
+
+		assert_in_range(v[i].pos, at, clip_len(f->clip));
+		at = v[i].pos;
+		if (wordv[i][0] == '!') { /* the end of one, and a pause */
+			assert_true(v[i].text > v[i - 1].text);
+			assert_true(peak(f->clip, at, next) <
+				    peak(f->clip, v[i - 1].pos, at));
+		} else {
+			assert_memory_equal(text + v[i].text, wordv[i],
+					    strlen(wordv[i]));
+			assert_true(peak(f->clip, at, next) > 1000);
+		}
+	}
+	assert_string_equal(text + v[n - 1].text, " ");
+}
+
 static void test_nothing_to_say(void **state)
 {
 	struct fixture *f = *state;
@@ -220,6 +267,7 @@ int main(void)
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_sentence_by_sentence),
+		TEST(test_words),
 		TEST(test_nothing_to_say),
 		TEST(test_cancel_from_the_handler),
 		TEST(test_cancel_while_at_work),

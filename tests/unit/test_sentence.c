@@ -95,12 +95,49 @@ static void test_clean(void **state)
 	}
 }
 
+/* Each byte of the copy is where it came from */
+static void test_origin(void **state)
+{
+	static const char *const textv[] = {
+		"Hello there.",
+		"  a \n\t b  ",
+		"<speak>Hi <break time='1s'/>you</speak> ",
+		"**bold** and `code`",
+		"see https://a.example/x?y=1 now",
+		"fine \xf0\x9f\x98\x80 day",
+		"2 < 3",
+		"",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(textv); i++) {
+		const char *s = textv[i];
+		size_t len = strlen(s), last = 0, at;
+		char dst[256];
+		bool any = sentence_clean(dst, s, len);
+
+		for (size_t k = 0; dst[k]; k++) {
+			at = sentence_origin(s, len, k);
+			assert_true(k == 0 || at > last);
+			assert_true(at < len);
+			if (dst[k] != ' ')
+				assert_int_equal(s[at], dst[k]);
+			last = at;
+		}
+		at = sentence_origin(s, len, strlen(dst));
+		if (any)
+			assert_int_equal(at, last + 1);
+		assert_int_equal(sentence_origin(s, len, 1000), len);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_long_text_is_cut_at_a_blank),
 		cmocka_unit_test(test_clean),
+		cmocka_unit_test(test_origin),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
