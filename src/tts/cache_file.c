@@ -87,7 +87,7 @@ static bool is_whole(const uint8_t *p, size_t n, const struct voice_key *key,
 
 	samples = get_u32(p + SAMPLES_AT);
 	words = get_u32(p + WORDS_AT);
-	if (!samples || samples > max || words > CACHE_FILE_WORDS_MAX ||
+	if (!samples || samples > max || words > CLIP_WORDS_MAX ||
 	    n != size_of(words, samples))
 		return false;
 
@@ -99,19 +99,14 @@ static bool is_whole(const uint8_t *p, size_t n, const struct voice_key *key,
 static int add_words(struct clip *c, const uint8_t *p, size_t words,
 		     size_t samples)
 {
-	struct clip_word last = {0};
-
 	for (size_t i = 0; i < words; i++, p += WORD_BYTES) {
-		struct clip_word w = {get_u32(p), get_u32(p + 4)};
-		int err;
+		uint32_t pos = get_u32(p);
+		int err = pos > samples
+				  ? EBADMSG
+				  : clip_add_word(c, pos, get_u32(p + 4));
 
-		if (w.pos < last.pos || w.text < last.text || w.pos > samples)
-			return EBADMSG;
-
-		err = clip_add_word(c, w.pos, w.text);
 		if (err)
-			return err;
-		last = w;
+			return err == EINVAL ? EBADMSG : err;
 	}
 
 	return 0;
@@ -214,7 +209,7 @@ static int read_file(struct clip **clipp, int fd, const struct voice_key *key,
 	if (fstat(fd, &st))
 		return errno;
 	if (!S_ISREG(st.st_mode) || st.st_size < CACHE_FILE_MIN ||
-	    (size_t)st.st_size > size_of(CACHE_FILE_WORDS_MAX, max))
+	    (size_t)st.st_size > size_of(CLIP_WORDS_MAX, max))
 		return EBADMSG;
 
 	n = (size_t)st.st_size;

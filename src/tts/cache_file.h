@@ -21,7 +21,6 @@ enum {
 	CACHE_FILE_HEAD = 48,
 	CACHE_FILE_SUM = 32,
 	CACHE_FILE_MIN = CACHE_FILE_HEAD + 1 + CACHE_FILE_SUM,
-	CACHE_FILE_WORDS_MAX = 65536,
 	CACHE_FILE_NAME = 65, /* the key in hexadecimal digits, and a zero */
 };
 
