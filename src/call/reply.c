@@ -13,6 +13,7 @@
 #include <convod/mem.h>
 #include <convod/metrics.h>
 #include <convod/str.h>
+#include <convod/voice.h>
 #include "call_priv.h"
 
 static struct utterance *find(const struct call *c, uint32_t id)
@@ -211,7 +212,9 @@ static size_t heard_text(const struct utterance *u, const struct call_heard *h)
 	const char *text = u->sound ? u->sound->text : NULL;
 	size_t len = text ? strlen(text) : 0, n = 0;
 
-	if (h->timed)
+	if (h->timed && text && u->kind == U_SAY)
+		n = voice_text_pos(text, h->text);
+	else if (h->timed)
 		n = MIN(h->text, len);
 	else if (h->total_ms)
 		n = MIN((size_t)((uint64_t)len * h->ms / h->total_ms), len);
