@@ -45,6 +45,10 @@ typedef void(sse_h)(const char *event, const char *data, size_t n, void *arg);
 CV_NODISCARD int sse_alloc(struct sse **sp, size_t max, bool lines,
 			   sse_h *eventh, void *arg);
 
+/** Hand over events that have a name and no data as well. The standard drops
+ * them, but Voiceflow's manual ends a stream with one. */
+void sse_take_bare(struct sse *s);
+
 /**
  * Take a piece of the stream; the handler is called from inside
  *

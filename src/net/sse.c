@@ -28,6 +28,7 @@ struct sse {
 	bool started; /* the first line, which may have a BOM, is over */
 	bool cr;      /* a line feed that comes now belongs to it */
 	bool lines;
+	bool bare;
 	int err;
 	sse_h *eventh;
 	void *arg;
@@ -97,6 +98,8 @@ static void dispatch(struct sse *s)
 
 	if (n)
 		deliver(s, s->buf, n - 1);
+	else if (s->bare && s->event[0])
+		s->eventh(s->event, "", 0, s->arg);
 	s->n = s->data_n = 0;
 	s->event[0] = '\0';
 }
@@ -212,6 +215,12 @@ int sse_alloc(struct sse **sp, size_t max, bool lines, sse_h *eventh,
 	*sp = s;
 
 	return 0;
+}
+
+void sse_take_bare(struct sse *s)
+{
+	if (s)
+		s->bare = true;
 }
 
 int sse_push(struct sse *s, const void *p, size_t n)

@@ -200,6 +200,24 @@ static void test_json_lines(void **state)
 		check(tests[i].s, tests[i].n, 0, true, tests[i].events, 0);
 }
 
+static void test_named_events_without_data(void **state)
+{
+	static const char text[] = "event: end\nid: 2\n\nid: 3\n\n"
+				   "event: trace\ndata: 1\n\nevent: end";
+	struct log l;
+	struct sse *s;
+
+	(void)state;
+	log_reset(&l);
+	assert_int_equal(sse_alloc(&s, 0, false, event_handler, &l), 0);
+	sse_take_bare(s);
+	assert_int_equal(sse_push(s, text, strlen(text)), 0);
+	assert_int_equal(sse_end(s), 0);
+	assert_string_equal(l.s, "[end|][trace|1][end|]");
+	mem_deref(s);
+	sse_take_bare(NULL);
+}
+
 static void test_limit(void **state)
 {
 	static const struct {
@@ -387,6 +405,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_events),
 		cmocka_unit_test(test_json_lines),
+		cmocka_unit_test(test_named_events_without_data),
 		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_default_limit),
 		cmocka_unit_test(test_dropped_from_inside),
