@@ -34,6 +34,10 @@ struct conf {
 	char *masdif_url;
 	char *dialog_url;
 	uint32_t dialog_timeout_ms;
+	char *voiceflow_api_key;
+	char *voiceflow_url;
+	char *voiceflow_version;
+	char *voiceflow_opening;
 	char *tts_url;
 	char *tts_voice;
 	char *tts_key;

@@ -167,7 +167,8 @@ struct dialog_session {
 	void *arg;
 };
 
-extern const struct dialog_backend dialog_masdif, dialog_demo, dialog_echo;
+extern const struct dialog_backend dialog_masdif, dialog_voiceflow;
+extern const struct dialog_backend dialog_demo, dialog_echo;
 
 CV_NODISCARD int dialog_alloc(struct dialog **dp,
 			      const struct dialog_param *prm,

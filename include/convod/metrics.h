@@ -40,6 +40,8 @@ CV_BEGIN_DECLS
 	X(ASR_EARLY, "asr_early_total", "utterances taken for complete after a short pause") \
 	X(TURNS, "turns_total", "turns sent to the dialog manager") \
 	X(TURNS_FAILED, "turns_failed_total", "turns that failed or timed out") \
+	X(DIALOG_AGAIN, "dialog_again_total", "requests to the dialog manager that were sent again") \
+	X(DIALOG_IGNORED, "dialog_ignored_total", "parts of its answers that mean nothing here") \
 	X(AUDIO_FETCHED, "audio_fetched_total", "reply audio fetched and decoded") \
 	X(AUDIO_FAILED, "audio_failed_total", "reply audio that could not be fetched or decoded") \
 	X(AUDIO_REFUSED, "audio_refused_total", "reply audio from an origin that is not allowed") \

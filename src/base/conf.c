@@ -101,10 +101,23 @@ static const struct item itemv[] = {
 	URL("masdif.server_url", masdif_url,
 	    "dialog manager Masdif, http(s)://host:port"),
 	URL("dialog.url", dialog_url,
-	    "dialog manager: masdif+http(s)://host:port, demo:, echo:; unset: "
-	    "MASDIF_SERVER_URL, else demo:"),
+	    "dialog manager: masdif+http(s)://host:port, "
+	    "voiceflow+http(s)://host, demo:, echo:; unset: "
+	    "MASDIF_SERVER_URL, VOICEFLOW_API_KEY, else demo:"),
 	U32("dialog.timeout_ms", dialog_timeout_ms, "15000", 500, 120000, "ms",
 	    "how long a turn may take before it has failed"),
+	SECRET("voiceflow.api_key", NULL, voiceflow_api_key,
+	       "key of a Voiceflow project (VF.DM.…), which is then the dialog "
+	       "manager"),
+	{.name = "voiceflow.url", .type = T_URL,
+	 .offset = offsetof(struct conf, voiceflow_url),
+	 .def = "https://general-runtime.voiceflow.com",
+	 .help = "its runtime; ?stream=PROJECT asks for streamed answers, "
+		 "&audio=true for its voice, &dtmf=event for keys as events"},
+	STR("voiceflow.version", voiceflow_version, "production",
+	    "version of the bot: production, development or an id"),
+	STR("voiceflow.opening", voiceflow_opening, "launch",
+	    "how a call begins: launch, or text:Hello to say so for the caller"),
 	URL("tts.url", tts_url,
 	    "voice for texts that come without audio: flite: is embedded, "
 	    "tiro+https://host, openai:, elevenlabs:, deepgram:, "
@@ -590,43 +603,68 @@ static int check_audio_hosts(const struct conf *c, char *errbuf)
 	return EINVAL;
 }
 
+static bool is_http(const char *url)
+{
+	return !*url || str_starts(url, "http://") ||
+	       str_starts(url, "https://");
+}
+
+/* What is wrong with settings that are right one by one, or NULL */
+static const char *find_wrong(const struct conf *c)
+{
+	if (!is_http(c->masdif_url))
+		return "MASDIF_SERVER_URL is http:// or https://";
+	if (!is_http(c->voiceflow_url))
+		return "VOICEFLOW_URL is http:// or https://";
+	if (str_starts(c->dialog_url, "voiceflow+") && !*c->voiceflow_api_key)
+		return "VOICEFLOW_API_KEY is not set, and DIALOG_URL needs it";
+	if (*c->public_url && !str_starts(c->public_url, "http") &&
+	    !str_starts(c->public_url, "ws"))
+		return "PUBLIC_URL is https:// or wss://";
+	if (!*c->tls_cert != !*c->tls_key)
+		return "TLS_CERT and TLS_KEY go together";
+
+	return NULL;
+}
+
+static int derive_dialog(struct conf *c)
+{
+	char *url = NULL;
+	int err;
+
+	if (*c->dialog_url)
+		return 0;
+	if (*c->masdif_url)
+		err = str_printf(&url, "masdif+%s", c->masdif_url);
+	else if (*c->voiceflow_api_key)
+		err = str_printf(&url, "voiceflow+%s", c->voiceflow_url);
+	else
+		err = str_dup(&url, "demo:");
+	if (!err)
+		err = replace(&c->dialog_url, url);
+	mem_deref(url);
+
+	return err;
+}
+
 /* What one setting says about another that is not set */
 static int derive(struct conf *c, char *errbuf)
 {
 	bool masdif = *c->masdif_url != '\0';
-	char *url = NULL;
+	const char *wrong;
 	int err = check_language(c, errbuf);
 
 	if (!err)
 		err = check_audio_hosts(c, errbuf);
 	if (err)
 		return err;
-	if (masdif && !str_starts(c->masdif_url, "http://") &&
-	    !str_starts(c->masdif_url, "https://")) {
-		str_copy(errbuf, CONF_ERR_MAX,
-			 "MASDIF_SERVER_URL is http:// or https://");
-		return EINVAL;
-	}
-	if (*c->public_url && !str_starts(c->public_url, "http") &&
-	    !str_starts(c->public_url, "ws")) {
-		str_copy(errbuf, CONF_ERR_MAX,
-			 "PUBLIC_URL is https:// or wss://");
-		return EINVAL;
-	}
-	if (!*c->tls_cert != !*c->tls_key) {
-		str_copy(errbuf, CONF_ERR_MAX,
-			 "TLS_CERT and TLS_KEY go together");
+	wrong = find_wrong(c);
+	if (wrong) {
+		str_copy(errbuf, CONF_ERR_MAX, wrong);
 		return EINVAL;
 	}
 
-	if (!*c->dialog_url && masdif) {
-		err = str_printf(&url, "masdif+%s", c->masdif_url);
-		if (!err)
-			err = replace(&c->dialog_url, url);
-		mem_deref(url);
-	} else if (!*c->dialog_url) {
-		err = replace(&c->dialog_url, "demo:");
-	}
+	err = derive_dialog(c);
 	if (!err && !*c->asr_url)
 		err = replace(&c->asr_url, "pocketsphinx:");
 	if (!err && !*c->language)

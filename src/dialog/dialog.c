@@ -8,6 +8,7 @@
 
 static const struct dialog_backend *const backendv[] = {
 	&dialog_masdif,
+	&dialog_voiceflow,
 	&dialog_demo,
 	&dialog_echo,
 };
@@ -45,5 +46,6 @@ int dialog_alloc(struct dialog **dp, const struct dialog_param *prm,
 const char *dialog_schemes(void)
 {
 	/* a list of constants, and so one itself */
-	return "masdif+http masdif+https demo echo";
+	return "masdif+http masdif+https voiceflow+http voiceflow+https demo "
+	       "echo";
 }

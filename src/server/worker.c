@@ -283,6 +283,38 @@ static int setup_voice(struct worker *w, char *errbuf)
 	return err;
 }
 
+/* A key goes to nobody but whom it was given for */
+static struct dialog_param dialog_param_of(const struct conf *conf)
+{
+	struct dialog_param dp = {
+		.url = conf->dialog_url,
+		.language = conf->language,
+		.timeout_ms = conf->dialog_timeout_ms,
+	};
+
+	if (str_starts(dp.url, "voiceflow+")) {
+		dp.key = conf->voiceflow_api_key;
+		dp.version = conf->voiceflow_version;
+		dp.opening = conf->voiceflow_opening;
+	}
+
+	return dp;
+}
+
+/* What to look at when a dialog manager can't be set up */
+static const char *dialog_setting(const struct conf *conf)
+{
+	const char *url = conf->dialog_url;
+
+	if (str_starts(url, "voiceflow+"))
+		return "VOICEFLOW_URL, _API_KEY, _VERSION or _OPENING";
+	if (*conf->masdif_url && str_starts(url, "masdif+") &&
+	    str_eq(strchr(url, '+') + 1, conf->masdif_url))
+		return "MASDIF_SERVER_URL";
+
+	return "DIALOG_URL";
+}
+
 static int setup_backends(struct worker *w, char *errbuf)
 {
 	const struct conf *conf = w->shared->conf;
@@ -291,13 +323,7 @@ static int setup_backends(struct worker *w, char *errbuf)
 		.language = conf->language,
 		.ca_file = *conf->asr_ca_file ? conf->asr_ca_file : NULL,
 	};
-	const struct dialog_param dp = {
-		.url = conf->dialog_url,
-		.language = conf->language,
-		.timeout_ms = conf->dialog_timeout_ms,
-	};
-	bool masdif = *conf->masdif_url && str_starts(dp.url, "masdif+") &&
-		      str_eq(strchr(dp.url, '+') + 1, conf->masdif_url);
+	const struct dialog_param dp = dialog_param_of(conf);
 	int err;
 
 	err = backend_error(asr_alloc(&w->asr, &ap, &w->net), errbuf,
@@ -305,10 +331,9 @@ static int setup_backends(struct worker *w, char *errbuf)
 				       : "ASR_SERVER_URL",
 			    ap.url, asr_schemes());
 	if (!err)
-		err = backend_error(
-			dialog_alloc(&w->dialog, &dp, &w->net), errbuf,
-			masdif ? "MASDIF_SERVER_URL" : "DIALOG_URL", dp.url,
-			dialog_schemes());
+		err = backend_error(dialog_alloc(&w->dialog, &dp, &w->net),
+				    errbuf, dialog_setting(conf), dp.url,
+				    dialog_schemes());
 	if (!err)
 		err = setup_voice(w, errbuf);
 

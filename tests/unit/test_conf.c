@@ -60,6 +60,38 @@ static void test_three_variables(void **state)
 	mem_deref(c);
 }
 
+static void test_voiceflow_by_its_key(void **state)
+{
+	static const struct {
+		const char *kv[7];
+		const char *dialog_url;
+	} rowv[] = {
+		{{"VOICEFLOW_API_KEY", "VF.DM.x"},
+		 "voiceflow+https://general-runtime.voiceflow.com"},
+		{{"VOICEFLOW_API_KEY", "VF.DM.x", "VOICEFLOW_URL",
+		  "http://vf:4000/?stream=P"},
+		 "voiceflow+http://vf:4000/?stream=P"},
+		{{"VOICEFLOW_API_KEY", "VF.DM.x", "MASDIF_SERVER_URL",
+		  "http://masdif"},
+		 "masdif+http://masdif"},
+		{{"VOICEFLOW_API_KEY", "VF.DM.x", "DIALOG_URL", "echo:"},
+		 "echo:"},
+		{{"VOICEFLOW_URL", "http://vf"}, "demo:"},
+	};
+	char errbuf[CONF_ERR_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rowv); i++) {
+		struct conf *c = NULL;
+
+		assert_int_equal(load(&c, rowv[i].kv, errbuf), 0);
+		assert_string_equal(c->dialog_url, rowv[i].dialog_url);
+		assert_string_equal(c->voiceflow_version, "production");
+		assert_string_equal(c->voiceflow_opening, "launch");
+		mem_deref(c);
+	}
+}
+
 static void test_language(void **state)
 {
 	static const struct {
@@ -114,6 +146,8 @@ static void test_wrong_values_are_named(void **state)
 		{{"ASR_SERVER_URL", "localhost"}, "ASR_SERVER_URL"},
 		{{"ASR_SERVER_URL", "grpc://a b"}, "ASR_SERVER_URL"},
 		{{"MASDIF_SERVER_URL", "ftp://x"}, "MASDIF_SERVER_URL"},
+		{{"VOICEFLOW_URL", "ftp://x"}, "VOICEFLOW_URL"},
+		{{"DIALOG_URL", "voiceflow+https://h"}, "VOICEFLOW_API_KEY"},
 		{{"TLS_CERT", "/x"}, "TLS_KEY"},
 		{{"TTS_VOICE", "\xff"}, "UTF-8"},
 		{{"AUDIO_HOSTS", "a.example, https://b.example"},
@@ -272,6 +306,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_three_variables),
+		cmocka_unit_test(test_voiceflow_by_its_key),
 		cmocka_unit_test(test_language),
 		cmocka_unit_test(test_alias_and_empty),
 		cmocka_unit_test(test_wrong_values_are_named),
