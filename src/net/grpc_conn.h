@@ -100,6 +100,20 @@ void grpc_conn_detach(struct grpc_stream *s, uint32_t code);
 /** Take it out of its channel and drop it */
 void grpc_conn_close(struct grpc_conn *c);
 
+/* ------------------------------------------------------- grpc_session.c */
+
+/** Make the nghttp2 session and begin it with our SETTINGS */
+CV_NODISCARD int grpc_session_start(struct grpc_conn *c);
+
+/** Open a stream for a request */
+CV_NODISCARD int grpc_session_request(struct grpc_conn *c,
+				      struct grpc_stream *s);
+
+/** Give the socket what is gathered; 0, EAGAIN or the connection's end */
+CV_NODISCARD int grpc_session_push(struct grpc_conn *c);
+
+/* --------------------------------------------------------------- grpc.c */
+
 /* What the connection tells the channel; these call handlers */
 
 /** The connection is up, has room again, or is no more */

@@ -14,78 +14,20 @@
  * outside of one, synchronously.
  */
 #include <errno.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <string.h>
 #include <uv.h>
-#include <libwebsockets.h>
 #include <convod/mem.h>
 #include <convod/str.h>
-#include <convod/wsclient.h>
-#include "lws_loop.h"
+#include "wsc_priv.h"
 
-enum {
-	FDS_MAX = 4096,   /* sizes lws's table; else it takes RLIMIT_NOFILE */
-	REASON_MAX = 124, /* RFC 6455 5.5: 125 less the code, and a zero */
-};
-
-struct wsclient {
-	struct loop *loop; /* weak: lives longer */
-	struct lws_loop lws;
-	struct lws_vhost *plain;
-	struct lws_vhost *tls; /* made when first needed */
-	char *ca_file;
-};
-
-enum wsc_state { LOOKUP, CONNECTING, OPEN, CLOSING, ENDED };
-
-/* A message that waits until the socket takes it */
-struct pending {
-	struct le le;
-	enum lws_write_protocol op;
-	size_t len;
-	uint8_t buf[]; /* LWS_PRE bytes, then the message */
-};
+/* sizes lws's table; else it takes RLIMIT_NOFILE */
+enum { FDS_MAX = 4096 };
 
 /* Outlives its wsc if that is dropped while the lookup runs */
 struct lookup {
 	uv_getaddrinfo_t req;
 	struct wsc *w; /* NULL when dropped */
-};
-
-struct wsc {
-	struct wsclient *client; /* reference */
-	const struct wsc_handlers *h;
-	void *arg;
-	enum wsc_state state;
-	struct wsc_url url;
-	char *target;
-	char *headers; /* "Name: value\r\n"… */
-	char *protocol;
-	bool insecure;
-
-	struct lookup *lookup;
-	struct addrinfo *addrs;
-	const struct addrinfo *next; /* address to try after this one */
-	struct lws *wsi;
-	struct tmr *tmr; /* of connecting, then of closing */
-	int depth;       /* inside a callback of lws */
-	bool upgrading;  /* connected, our request head was written */
-
-	struct list pendingl;
-	size_t pendingc; /* bytes in it */
-	bool starved;    /* somebody was told EAGAIN */
-	uint8_t *txv;    /* LWS_PRE and one message; lws masks in place */
-	size_t txc;
-	char *rxv;
-	size_t rxc, rxsize;
-
-	int close_code;
-	char close_reason[REASON_MAX];
-	bool close_sent;
-	bool peer_closed;
-	struct wsc_end end;
-	char why[256];
 };
 
 static int callback(struct lws *wsi, enum lws_callback_reasons reason,
@@ -174,7 +116,7 @@ out:
 
 /* --------------------------------------------------- end of a connection */
 
-static void end(struct wsc *w, int err, const char *why)
+void wsc_finish(struct wsc *w, int err, const char *why)
 {
 	if (w->state == ENDED)
 		return;
@@ -214,8 +156,9 @@ static void timeout_handler(void *arg)
 
 	mem_ref(w);
 	detach(w);
-	end(w, ETIMEDOUT,
-	    closing ? "no answer to the close frame" : "no answer in time");
+	wsc_finish(w, ETIMEDOUT,
+		   closing ? "no answer to the close frame"
+			   : "no answer in time");
 	mem_deref(w);
 }
 
@@ -304,7 +247,7 @@ static void connect_next(struct wsc *w)
 			return;
 	}
 
-	end(w, err, "cannot connect");
+	wsc_finish(w, err, "cannot connect");
 }
 
 static void lookup_handler(uv_getaddrinfo_t *req, int status,
@@ -324,7 +267,7 @@ static void lookup_handler(uv_getaddrinfo_t *req, int status,
 	if (w->state != LOOKUP) {
 		; /* timed out meanwhile */
 	} else if (status) {
-		end(w, EHOSTUNREACH, uv_strerror(status));
+		wsc_finish(w, EHOSTUNREACH, uv_strerror(status));
 	} else {
 		w->state = CONNECTING;
 		w->next = res;
@@ -424,185 +367,7 @@ out:
 	return err;
 }
 
-/* -------------------------------------------------------------- sending */
-
-static int write_now(struct wsc *w, enum lws_write_protocol op, uint8_t *msg,
-		     size_t len)
-{
-	return lws_write(w->wsi, msg, len, op) < (int)len ? ECONNRESET : 0;
-}
-
-static int queue(struct wsc *w, enum lws_write_protocol op, const void *msg,
-		 size_t len)
-{
-	struct pending *p;
-
-	if (w->pendingc + len > WSC_BACKLOG_MAX) {
-		w->starved = true;
-		return EAGAIN;
-	}
-
-	p = mem_zalloc(sizeof(*p) + LWS_PRE + len, NULL);
-	if (!p)
-		return ENOMEM;
-
-	p->op = op;
-	p->len = len;
-	if (len)
-		memcpy(p->buf + LWS_PRE, msg, len);
-	list_append(&w->pendingl, &p->le, p);
-	w->pendingc += len;
-	lws_callback_on_writable(w->wsi);
-
-	return 0;
-}
-
-static int grow(uint8_t **v, size_t *size, size_t want)
-{
-	size_t n = MAX(*size, 1024);
-	uint8_t *p;
-
-	if (want <= *size)
-		return 0;
-
-	while (n < want)
-		n *= 2;
-	p = mem_raw_realloc(*v, n);
-	if (!p)
-		return ENOMEM;
-
-	*v = p;
-	*size = n;
-	return 0;
-}
-
-int wsc_send(struct wsc *w, bool binary, const void *msg, size_t len)
-{
-	enum lws_write_protocol op = binary ? LWS_WRITE_BINARY
-					    : LWS_WRITE_TEXT;
-
-	if (!w || (!msg && len))
-		return EINVAL;
-	if (w->state != OPEN || !w->wsi)
-		return ENOTCONN;
-	if (w->pendingl.head || lws_partial_buffered(w->wsi))
-		return queue(w, op, msg, len);
-	if (grow(&w->txv, &w->txc, LWS_PRE + len))
-		return ENOMEM;
-
-	if (len)
-		memcpy(w->txv + LWS_PRE, msg, len);
-
-	/* a broken socket tells its own end, from the loop */
-	(void)write_now(w, op, w->txv + LWS_PRE, len);
-
-	return 0;
-}
-
-/* Not by returning -1: Debian's build closes such a connection twice with
- * libuv (service.c, "uv repeat test", a check of debug builds), and the second
- * time cuts the close frame off. With a reason set this one only begins it. */
-static void send_close(struct wsc *w)
-{
-	if (w->close_sent)
-		return;
-
-	w->close_sent = true;
-	lws_close_reason(w->wsi, (enum lws_close_status)w->close_code,
-			 (uint8_t *)w->close_reason, strlen(w->close_reason));
-	lws_set_timeout(w->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_SYNC);
-}
-
-/* The socket takes more: what waits, then the close frame */
-static int drain(struct wsc *w)
-{
-	while (w->pendingl.head && !lws_partial_buffered(w->wsi)) {
-		struct pending *p = list_ledata(w->pendingl.head);
-		int err = write_now(w, p->op, p->buf + LWS_PRE, p->len);
-
-		list_unlink(&p->le);
-		w->pendingc -= p->len;
-		mem_deref(p);
-		if (err)
-			return -1;
-	}
-
-	if (w->pendingl.head || lws_partial_buffered(w->wsi)) {
-		lws_callback_on_writable(w->wsi);
-		return 0;
-	}
-
-	if (w->state == CLOSING) {
-		send_close(w);
-		return 0;
-	}
-
-	if (w->starved) {
-		w->starved = false;
-		if (w->h->drainh)
-			w->h->drainh(w->arg);
-	}
-
-	return 0;
-}
-
-void wsc_close(struct wsc *w, int code, const char *reason)
-{
-	if (!w || w->state == CLOSING || w->state == ENDED)
-		return;
-
-	if (w->state != OPEN) {
-		/* nothing to say goodbye to; told from the loop, not here */
-		tmr_start(w->tmr, 0);
-		return;
-	}
-
-	w->state = CLOSING;
-	w->close_code = code;
-	str_copy(w->close_reason, sizeof(w->close_reason),
-		 reason ? reason : "");
-	tmr_start(w->tmr, WSC_CLOSE_MS);
-	lws_callback_on_writable(w->wsi);
-}
-
-/* ------------------------------------------------------------ receiving */
-
-static int receive(struct wsc *w, const char *p, size_t n)
-{
-	bool final = lws_is_final_fragment(w->wsi);
-	bool binary = lws_frame_is_binary(w->wsi);
-	size_t len;
-
-	if (w->state != OPEN && w->state != CLOSING)
-		return -1;
-
-	if (lws_is_first_fragment(w->wsi))
-		w->rxc = 0;
-	if (!w->rxc && final) {
-		w->h->messageh(binary, p, n, w->arg);
-		return 0;
-	}
-
-	if (w->rxc + n > WSC_MESSAGE_MAX) {
-		end(w, EOVERFLOW, "message too long");
-		return -1;
-	}
-	if (grow((uint8_t **)(void *)&w->rxv, &w->rxsize, w->rxc + n)) {
-		end(w, ENOMEM, "out of memory");
-		return -1;
-	}
-	if (n)
-		memcpy(w->rxv + w->rxc, p, n);
-	w->rxc += n;
-	if (!final)
-		return 0;
-
-	len = w->rxc;
-	w->rxc = 0;
-	w->h->messageh(binary, w->rxv, len, w->arg);
-
-	return 0;
-}
+/* --------------------------------------------------------------- events */
 
 static void peer_close(struct wsc *w, const uint8_t *p, size_t n)
 {
@@ -663,12 +428,14 @@ static void failed_event(struct wsc *w, const char *why, size_t n)
 	w->end.status = status == 101 ? 0 : status;
 	(void)snprintf(w->why, sizeof(w->why), "%.*s", (int)n, why ? why : "");
 	/* "ssl" or "tls" something: it answered, but not as it should */
-	end(w,
-	    w->upgrading || strstr(w->why, "tls") || strstr(w->why, "SSL") ||
-			    strstr(w->why, "CA ") || strstr(w->why, "cert")
-		    ? EPROTO
-		    : ECONNREFUSED,
-	    NULL);
+	wsc_finish(w,
+		   w->upgrading || strstr(w->why, "tls") ||
+				   strstr(w->why, "SSL") ||
+				   strstr(w->why, "CA ") ||
+				   strstr(w->why, "cert")
+			   ? EPROTO
+			   : ECONNREFUSED,
+		   NULL);
 }
 
 /* lws keeps the peer's answer to our close frame to itself, and ends at once
@@ -680,7 +447,8 @@ static void closed_event(struct wsc *w)
 	if (w->close_sent && !w->peer_closed)
 		w->end.code = w->close_code;
 	gone(w);
-	end(w, clean ? 0 : ECONNRESET, clean ? NULL : "connection lost");
+	wsc_finish(w, clean ? 0 : ECONNRESET,
+		   clean ? NULL : "connection lost");
 }
 
 static int event(struct wsc *w, enum lws_callback_reasons reason, void *in,
@@ -692,9 +460,9 @@ static int event(struct wsc *w, enum lws_callback_reasons reason, void *in,
 	case LWS_CALLBACK_CLIENT_ESTABLISHED:
 		return open_event(w);
 	case LWS_CALLBACK_CLIENT_RECEIVE:
-		return receive(w, in, len);
+		return wsc_receive(w, in, len);
 	case LWS_CALLBACK_CLIENT_WRITEABLE:
-		return drain(w);
+		return wsc_drain(w);
 	case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
 		peer_close(w, in, len);
 		return 0;
