@@ -554,7 +554,7 @@ void playout_filler(struct playout *p, struct clip *c)
 
 uint64_t playout_tick(struct playout *p, uint64_t now_ms)
 {
-	uint64_t at;
+	uint64_t at = UINT64_MAX;
 	int err;
 
 	/* Marks that never come back must not hang a call */

@@ -17,6 +17,7 @@
 #include <convod/mem.h>
 #include <convod/ring.h>
 #include <convod/str.h>
+#include "measure.h"
 
 enum {
 	ROUNDS = 9,
@@ -26,41 +27,6 @@ enum {
 	RING_SAMPLES = 32768,
 	OUT_SAMPLES = 6 * FRAME_SAMPLES, /* 120 ms */
 };
-
-/* ----------------------------------------------------------- allocations */
-
-static size_t allocations;
-
-#ifndef __SANITIZE_ADDRESS__ /* which has a malloc of its own */
-
-/* glibc's, under the names by which it can be wrapped: the libraries' calls
- * come here as well */
-void *__libc_malloc(size_t n);
-void *__libc_calloc(size_t n, size_t size);
-void *__libc_realloc(void *p, size_t n);
-
-void *malloc(size_t n)
-{
-	++allocations;
-
-	return __libc_malloc(n);
-}
-
-void *calloc(size_t n, size_t size)
-{
-	++allocations;
-
-	return __libc_calloc(n, size);
-}
-
-void *realloc(void *p, size_t n)
-{
-	++allocations;
-
-	return __libc_realloc(p, n);
-}
-
-#endif
 
 /* -------------------------------------------------------------- messages */
 
@@ -250,17 +216,6 @@ struct bench {
 	bool may_allocate;
 };
 
-/* Of the thread, which calls nothing of the kernel's; getrusage() counts user
- * time by the tick */
-static double cpu_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-
-	return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
-}
-
 static void measure(const struct bench *be, struct result *res, size_t round)
 {
 	double start;
@@ -276,18 +231,9 @@ static void measure(const struct bench *be, struct result *res, size_t round)
 	res->allocations = allocations;
 }
 
-static int double_compare(const void *a, const void *c)
-{
-	double x = *(const double *)a, y = *(const double *)c;
-
-	return (x > y) - (x < y);
-}
-
 static double median(struct result *res)
 {
-	qsort(res->nsv, ROUNDS, sizeof(res->nsv[0]), double_compare);
-
-	return res->nsv[ROUNDS / 2];
+	return median_of(res->nsv, ROUNDS);
 }
 
 static void set_up(void)
