@@ -109,6 +109,25 @@ CV_NODISCARD int vad_alloc_energy(struct vad **vp);
  */
 bool vad_frame(struct vad *v, const int16_t *pcmv);
 
+/* ------------------------------------------------- keys, as tones (DTMF) */
+
+struct dtmf;
+
+CV_NODISCARD int dtmf_alloc(struct dtmf **dp);
+
+/**
+ * Feed one frame
+ *
+ * @param pcmv FRAME_SAMPLES samples, 8 kHz
+ *
+ * @return A key ("0123456789*#ABCD") that was pressed, once for each press, 25
+ *         to 58 ms after it began; else 0. A key must be held for 40 ms and
+ *         let go for 40 ms.
+ *
+ * Spec: ITU-T Q.23, Q.24.
+ */
+char dtmf_frame(struct dtmf *d, const int16_t *pcmv);
+
 CV_END_DECLS
 
 #endif

@@ -63,6 +63,7 @@ struct conf {
 	uint32_t barge_in_resume_ms;
 	char *greeting;
 	bool greeting_protect;
+	bool dtmf_inband;
 	char *dtmf_map;
 	uint32_t dtmf_timeout_ms;
 	uint32_t dtmf_digits;

@@ -64,6 +64,7 @@ CV_BEGIN_DECLS
 	X(HOLDS, "holds_total", "times that the bot paused because the caller spoke") \
 	X(FALSE_STARTS, "false_starts_total", "of these, those without words: the bot went on") \
 	X(KEYS, "keys_total", "keys pressed") \
+	X(KEYS_BY_TONE, "keys_by_tone_total", "keys heard as tones in the caller's audio") \
 	X(REPROMPTS, "reprompts_total", "times that a silent caller was asked again") \
 	X(UNSENT, "unsent_total", "finals and keys that were not sent to the dialog manager") \
 	X(UTTERANCES_DROPPED, "utterances_dropped_total", "utterances dropped, too many queued or no memory") \

@@ -11,7 +11,7 @@ struct highpass {
 	float x1, x2, y1, y2;
 };
 
-/** @param outv,inv FRAME_SAMPLES samples */
+/** Both FRAME_SAMPLES long */
 void highpass_frame(struct highpass *hp, float *outv, const int16_t *inv);
 
 #endif

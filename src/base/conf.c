@@ -180,6 +180,9 @@ static const struct item itemv[] = {
 	    "file:NAME, a URL of audio, or a text"),
 	BOOL("greeting.protect", greeting_protect, "false",
 	     "the caller hears all of it"),
+	BOOL("dtmf.inband", dtmf_inband, "false",
+	     "hear keys as tones in the caller's audio, for carriers that send "
+	     "no dtmf events"),
 	STR("dtmf.map", dtmf_map, "",
 	    "keys with an action: 1=transfer:+15550100,0=operator,*=repeat,"
 	    "9=hangup,2=send:opening hours"),

@@ -47,6 +47,7 @@ static void destructor(void *arg)
 	mem_deref(cv->asr);
 	mem_deref(cv->call);
 	mem_deref(cv->vad);
+	mem_deref(cv->dtmf);
 	mem_deref(cv->ring);
 	mem_deref(cv->tmr);
 	json_decref(cv->vars);
@@ -255,6 +256,8 @@ static int start_parts(struct convo *cv, const struct carrier_event *ev)
 	err = ring_alloc(&cv->ring, ring_size(conf->asr_replay_ms));
 	if (!err)
 		err = vad_alloc(&cv->vad);
+	if (!err && conf->dtmf_inband)
+		err = dtmf_alloc(&cv->dtmf);
 	if (!err)
 		err = playout_alloc(&cv->playout, &talk_playout_ops,
 				    conf->playout_lead_ms, cv);

@@ -37,6 +37,9 @@ struct convo {
 	/* media.c */
 	struct ring *ring;
 	struct vad *vad;
+	struct dtmf *dtmf; /* NULL: the carrier sends events, or is to */
+	char key;          /* heard last, and when                     */
+	uint64_t key_ms;
 	struct asr_session *asr;
 	enum asr_state asr_state;
 	bool speaking;

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <convod/clk.h>
 #include <convod/log.h>
+#include <convod/mem.h>
 #include <convod/metrics.h>
 #include <convod/str.h>
 #include "convo.h"
@@ -23,6 +24,8 @@ enum {
 	ID_WAIT = 2000 * AUDIO_PER_MS,
 	ID_SPARE = 500 * AUDIO_PER_MS,  /* a stream takes it by blocks */
 	VAD_HANGOVER_MS = 5 * FRAME_MS, /* vad_frame() tells the end late */
+	/* A carrier's event for a key that was heard follows the tone's end */
+	SAME_KEY_MS = 3000,
 };
 
 /* Harmless: ignored and counted, up to a point */
@@ -55,6 +58,35 @@ static bool is_flood(struct convo *cv, size_t n, uint64_t now_us)
 	return cv->flood > FLOOD_MAX;
 }
 
+static void hear_key(struct convo *cv, const int16_t *pcmv, uint64_t now_ms)
+{
+	char key = dtmf_frame(cv->dtmf, pcmv);
+
+	if (!key)
+		return;
+
+	cv->key = key;
+	cv->key_ms = now_ms;
+	metrics_inc(M_KEYS_BY_TONE);
+	call_dtmf(cv->call, key, now_ms);
+	convo_touch(cv);
+}
+
+/* A carrier that sends events needs no ear for tones: a key would count twice.
+ * The first of them may be for a key that has been heard. */
+static void key_event(struct convo *cv, char key, uint64_t now_ms)
+{
+	bool heard = cv->dtmf && cv->key == key &&
+		     now_ms - cv->key_ms < SAME_KEY_MS;
+
+	cv->dtmf = mem_deref(cv->dtmf);
+	if (heard)
+		return;
+
+	call_dtmf(cv->call, key, now_ms);
+	convo_touch(cv);
+}
+
 static void hear_frame(struct convo *cv, const uint8_t *ulawv, uint64_t now_us)
 {
 	uint64_t now_ms = loop_now_ms(cv->worker->net.loop);
@@ -63,6 +95,8 @@ static void hear_frame(struct convo *cv, const uint8_t *ulawv, uint64_t now_us)
 
 	++cv->frames;
 	g711_ulaw_decode_n(pcmv, ulawv, FRAME_SAMPLES);
+	if (cv->dtmf)
+		hear_key(cv, pcmv, now_ms);
 	speaking = vad_frame(cv->vad, pcmv);
 	if (speaking && cv->asr)
 		asr_session_speech(cv->asr, ring_head(cv->ring));
@@ -160,9 +194,8 @@ static void up_event(struct convo *cv, const struct carrier_event *ev)
 		media(cv, ev);
 		break;
 	case CARRIER_DTMF:
-		call_dtmf(cv->call, ev->u.dtmf.digit,
+		key_event(cv, ev->u.dtmf.digit,
 			  loop_now_ms(cv->worker->net.loop));
-		convo_touch(cv);
 		break;
 	case CARRIER_MARK:
 		mark(cv, ev);

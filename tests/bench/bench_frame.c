@@ -181,6 +181,7 @@ static void run_print(size_t i)
 }
 
 static struct vad *vad, *vad_energy;
+static struct dtmf *dtmf;
 
 static void run_vad(size_t i)
 {
@@ -200,6 +201,12 @@ static void run_vad_energy(size_t i)
 {
 	(void)i;
 	sink += vad_frame(vad_energy, b.pcmv);
+}
+
+static void run_dtmf(size_t i)
+{
+	(void)i;
+	sink += dtmf_frame(dtmf, b.pcmv);
 }
 
 /* -------------------------------------------------------------- measuring */
@@ -243,7 +250,7 @@ static void set_up(void)
 	if (load(DATA_DIR "/twilio/twilio-call-basic.jsonl"))
 		die("reading the fixture");
 	if (ring_alloc(&b.ring, RING_SAMPLES) || vad_alloc(&vad) ||
-	    vad_alloc_energy(&vad_energy))
+	    vad_alloc_energy(&vad_energy) || dtmf_alloc(&dtmf))
 		die("allocation");
 
 	b.src = src_new(SRC_SINC_FASTEST, 1, &err);
@@ -269,6 +276,7 @@ int main(void)
 		{"vad_frame", run_vad, 50000, false},
 		{"vad_frame, silence", run_vad_silence, 200000, false},
 		{"vad_frame, energy", run_vad_energy, 50000, false},
+		{"dtmf_frame", run_dtmf, 200000, false},
 		{"print_media, 960 bytes", run_print, 100000, false},
 	};
 	static struct result resv[ARRAY_SIZE(benchv)];

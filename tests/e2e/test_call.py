@@ -1,7 +1,9 @@
 """Whole calls, against the peers and the embedded engines."""
 import json
 import math
+import struct
 import subprocess
+import wave
 
 from caller import SILENCE
 from harness import HERE, Skip, wait_for
@@ -32,6 +34,13 @@ def words(*numbers, gap_ms=100, end_ms=700):
         audio += bytes(ulaw(voice(hz, i)) for i in range(8 * 200))
         audio += b"\xff" * (8 * gap_ms)
     return audio + b"\xff" * (8 * end_ms)
+
+
+def recording(name):
+    """One of tests/data/audio, as a carrier sends it"""
+    with wave.open(str(HERE.parent / "data" / "audio" / name)) as file:
+        n = file.getnframes()
+        return bytes(map(ulaw, struct.unpack(f"<{n}h", file.readframes(n))))
 
 
 def quiet(caller):
@@ -117,6 +126,41 @@ def test_second_websocket_client(t):
     assert seen["bytes"] % 160 == 0, seen
     daemon.wait_metric("frames_in_total", 150)
     daemon.wait_idle()
+
+
+def test_keys_are_heard_as_tones(t):
+    daemon = t.daemon(DIALOG_URL="echo:", DTMF_INBAND="true",
+                      LOG_TRANSCRIPTS="true")
+    caller = t.caller(daemon).start()
+    caller.say(recording("dtmf_pin.wav"))
+    daemon.wait_line(r'event="answer".* text="4729"')
+    assert daemon.metric("keys_by_tone_total") == 5
+    assert daemon.metric("keys_total") == 5
+    caller.hang_up()
+
+
+def test_keys_do_not_count_twice(t):
+    """Tones are for carriers without events: one event, and they are not
+    listened to; that event may be for the key heard last"""
+    daemon = t.daemon(DIALOG_URL="echo:", DTMF_INBAND="true",
+                      DTMF_TIMEOUT_MS=30000, LOG_TRANSCRIPTS="true")
+    caller = t.caller(daemon).start()
+    tones = recording("dtmf_pin.wav")
+    first = next(i for i, code in enumerate(tones) if code & 0x7f < 0x60)
+    caller.say(tones[:first + 8 * 150])
+    daemon.wait_metric("keys_by_tone_total")
+    caller.dtmf("4")
+    caller.dtmf("7")
+    caller.say(tones)
+    wait_for(lambda: not caller.speech, "all of it said")
+    heard = daemon.metric("frames_in_total")
+    daemon.wait_metric("frames_in_total", heard + 2)
+    for digit in "29#":
+        caller.dtmf(digit)
+    daemon.wait_line(r'event="answer".* text="4729"')
+    assert daemon.metric("keys_by_tone_total") == 1
+    assert daemon.metric("keys_total") == 5
+    caller.hang_up()
 
 
 def test_calls_are_held_apart(t):
