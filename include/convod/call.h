@@ -31,7 +31,8 @@ enum {
 	CALL_UNHEARD_AFTER_MS = 8000, /* so long after it began: it hangs    */
 	CALL_ENDING_MAX_MS = 30000,   /* for what is said before a hang-up   */
 	CALL_UTTERANCES_MAX = 128,    /* said and not finished; more are
-				       * dropped and counted                 */
+				       * dropped and counted. The embedded
+				       * sentences have a few places more    */
 	CALL_AHEAD = 2, /* utterances asked for while one is being heard, so
 			 * that the next is made while this one plays */
 	CALL_DTMF_MAP_MAX = 16,

@@ -132,9 +132,9 @@ struct playout_heard {
 
 /**
  * What was heard of an utterance that is not finished, by the clock and by how
- * late the last mark came back; all 0 for any other. Exact to 100 ms if the
- * way to the carrier and back takes less than 200 ms; while held, as of the
- * moment of playout_hold().
+ * late the last mark came back; all of the one that finished() said last to be
+ * heard; all 0 for any other. Exact to 100 ms if the way to the carrier and
+ * back takes less than 200 ms; while held, as of the moment of playout_hold().
  */
 void playout_heard(const struct playout *p, uint32_t utterance,
 		   struct playout_heard *h, uint64_t now_ms);

@@ -48,6 +48,12 @@ struct item {
 	bool begun;    /* started() was called */
 };
 
+/* What finished() is told of */
+struct over {
+	uint32_t utterance;
+	uint32_t ms; /* of its clip */
+};
+
 struct playout {
 	const struct playout_ops *ops;
 	void *arg;
@@ -71,6 +77,8 @@ struct playout {
 	/* What an utterance that was held had been heard of */
 	uint32_t again_utterance;
 	uint32_t again_heard; /* samples; 0: no such utterance */
+
+	struct over over; /* what was heard to its end last */
 
 	size_t sentc;
 	size_t itemc;
@@ -201,24 +209,35 @@ static bool is_all_heard(const struct playout *p, const struct item *it,
 }
 
 /* Take the first one out */
-static uint32_t take_first(struct playout *p)
+static struct over take_first(struct playout *p)
 {
 	struct item it = p->itemv[0];
+	struct over over = {
+		.utterance = it.utterance,
+		.ms = (uint32_t)(clip_len(it.clip) / AUDIO_PER_MS),
+	};
 
 	--p->itemc;
 	p->sentc -= MIN(p->sentc, 1U);
 	memmove(p->itemv, p->itemv + 1, p->itemc * sizeof(*p->itemv));
 	mem_deref(it.clip);
 
-	return it.utterance;
+	return over;
 }
 
-/* The first one is over. The handler may call back into playout. */
+/* The handler may ask what was heard, and call back into playout */
+static void tell_over(struct playout *p, struct over over, bool heard)
+{
+	if (heard)
+		p->over = over;
+	p->ops->finished(over.utterance, heard, p->arg);
+}
+
 static void finish_first(struct playout *p, bool heard)
 {
-	uint32_t utterance = take_first(p);
+	struct over over = take_first(p);
 
-	p->ops->finished(utterance, heard, p->arg);
+	tell_over(p, over, heard);
 }
 
 /* When the next mark is given up */
@@ -580,13 +599,13 @@ uint64_t playout_tick(struct playout *p, uint64_t now_ms)
 /* ----------------------------------------------- clear, hold and resume */
 
 /* Take out what was heard to its end: a returned mark could only say so */
-static size_t take_heard(struct playout *p, uint32_t *utterancev,
+static size_t take_heard(struct playout *p, struct over *overv,
 			 uint64_t now_ms)
 {
 	size_t n = 0;
 
 	while (p->itemc && is_all_heard(p, &p->itemv[0], now_ms))
-		utterancev[n++] = take_first(p);
+		overv[n++] = take_first(p);
 
 	return n;
 }
@@ -612,30 +631,30 @@ static bool is_in_carrier(const struct playout *p, uint64_t now_ms)
 void playout_clear(struct playout *p, uint64_t now_ms)
 {
 	bool in_carrier = is_in_carrier(p, now_ms);
-	uint32_t utterancev[ARRAY_SIZE(p->itemv)];
-	size_t heardc = take_heard(p, utterancev, now_ms), n = heardc;
+	struct over overv[ARRAY_SIZE(p->itemv)];
+	size_t heardc = take_heard(p, overv, now_ms), n = heardc;
 
 	while (p->itemc)
-		utterancev[n++] = take_first(p);
+		overv[n++] = take_first(p);
 	p->held = false;
 	p->again_heard = 0;
 	playout_filler(p, NULL);
 	empty_carrier(p, in_carrier, now_ms);
 
 	for (size_t i = 0; i < n; i++)
-		p->ops->finished(utterancev[i], i < heardc, p->arg);
+		tell_over(p, overv[i], i < heardc);
 }
 
 void playout_hold(struct playout *p, uint64_t now_ms)
 {
 	bool in_carrier = is_in_carrier(p, now_ms);
-	uint32_t utterancev[ARRAY_SIZE(p->itemv)];
+	struct over overv[ARRAY_SIZE(p->itemv)];
 	size_t heardc;
 
 	if (p->held)
 		return;
 
-	heardc = take_heard(p, utterancev, now_ms);
+	heardc = take_heard(p, overv, now_ms);
 	if (p->itemc) {
 		uint32_t heard = heard_samples(p, &p->itemv[0], now_ms);
 
@@ -649,7 +668,7 @@ void playout_hold(struct playout *p, uint64_t now_ms)
 	empty_carrier(p, in_carrier, now_ms);
 
 	for (size_t i = 0; i < heardc; i++)
-		p->ops->finished(utterancev[i], true, p->arg);
+		tell_over(p, overv[i], true);
 }
 
 /* The last word that began by then; NULL if there is none */
@@ -767,6 +786,8 @@ void playout_heard(const struct playout *p, uint32_t utterance,
 		   struct playout_heard *h, uint64_t now_ms)
 {
 	*h = (struct playout_heard){0};
+	if (utterance == p->over.utterance)
+		h->ms = h->total_ms = p->over.ms;
 
 	for (size_t i = 0; i < p->itemc; i++) {
 		const struct item *it = &p->itemv[i];

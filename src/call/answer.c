@@ -85,6 +85,7 @@ static bool is_audio(const struct sound *s)
 /** @return false if there is nothing to say again */
 bool answer_repeat(struct call *c, uint64_t now_ms)
 {
+	++c->answer;
 	for (size_t i = 0; i < c->lastc; i++)
 		(void)reply_add(c, is_audio(c->lastv[i]) ? U_PLAY : U_SAY,
 				c->lastv[i], now_ms);
@@ -93,12 +94,33 @@ bool answer_repeat(struct call *c, uint64_t now_ms)
 	return c->lastc > 0;
 }
 
-/* The first n bytes of its text were heard */
-void answer_heard(struct call *c, const struct utterance *u, size_t n)
+void answer_unheard(struct call *c)
+{
+	c->heard = mem_deref(c->heard);
+	c->heard_ms = 0;
+}
+
+/* So much of it was heard, and at most n bytes of its text */
+void answer_heard(struct call *c, const struct utterance *u, uint32_t ms,
+		  size_t n)
 {
 	const char *before = c->heard ? c->heard : "";
 	char *sum;
 
+	if (!u->sound)
+		return;
+
+	if (u->answer != c->heard_answer) {
+		c->heard_answer = u->answer;
+		answer_unheard(c);
+		before = "";
+	}
+	/* the apology instead of it */
+	if (u->kind == U_PROMPT)
+		return;
+
+	c->heard_ms += ms;
+	n = u->sound->text ? MIN(n, strlen(u->sound->text)) : 0;
 	if (!n || strlen(before) + n + 1 > DIALOG_TEXT_MAX)
 		return;
 
@@ -202,6 +224,7 @@ static void speak(struct call *c, const struct dialog_act *act,
 
 	if (!c->answering) {
 		c->answering = true;
+		++c->answer;
 		guard_repeats(c, act->text);
 		answer_forget(c);
 	}

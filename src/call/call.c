@@ -136,14 +136,18 @@ static void end_now(struct call *c, enum call_end end)
 	c->ops->hang_up(end, c->arg);
 }
 
+static void begin_end(struct call *c, enum call_end end, uint64_t now_ms)
+{
+	c->ending = end;
+	c->ending_ms = now_ms;
+	turn_discard(c);
+}
+
 /* Hang up once everything has been said. The first reason stands. */
 void call_end_when_said(struct call *c, enum call_end end, uint64_t now_ms)
 {
-	if (!c->ending) {
-		c->ending = end;
-		c->ending_ms = now_ms;
-		turn_discard(c);
-	}
+	if (!c->ending)
+		begin_end(c, end, now_ms);
 	call_check_end(c);
 }
 
@@ -154,12 +158,12 @@ void call_check_end(struct call *c)
 }
 
 /* Whatever was going on is over */
-void call_cut(struct call *c)
+void call_cut(struct call *c, uint64_t now_ms)
 {
 	if (c->thinking)
 		c->ops->cancel_turn(c->arg);
 	c->thinking = false;
-	reply_silence(c);
+	reply_silence(c, now_ms);
 }
 
 /* End it ourselves: one sentence, good-bye */
@@ -168,9 +172,11 @@ void call_close(struct call *c, enum call_end end, uint64_t now_ms)
 	if (c->ending || c->ended)
 		return;
 
-	call_cut(c);
+	call_cut(c, now_ms);
+	/* first: the caller can't make the goodbye wait any more */
+	begin_end(c, end, now_ms);
 	reply_prompt(c, CALL_PROMPT_CLOSING, false, now_ms);
-	call_end_when_said(c, end, now_ms);
+	call_check_end(c);
 }
 
 void call_drain(struct call *c, uint64_t now_ms)
@@ -207,7 +213,7 @@ static uint64_t ending_next_ms(const struct call *c)
 	at = MAX(at, c->ending_ms) + CALL_ENDING_MAX_MS;
 	if (!reply_is_sounding(c))
 		at = MIN(at,
-			 MAX(c->ending_ms, c->quiet_ms) + CALL_ENDING_MAX_MS);
+			 MAX(c->ending_ms, c->spoke_ms) + CALL_ENDING_MAX_MS);
 
 	return at;
 }
@@ -220,7 +226,7 @@ static void ending_tick(struct call *c, uint64_t now_ms)
 	if (!c->ending) {
 		call_close(c, CALL_END_TOO_LONG, now_ms);
 	} else {
-		reply_silence(c);
+		reply_silence(c, now_ms);
 		end_now(c, c->ending);
 	}
 }

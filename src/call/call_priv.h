@@ -24,6 +24,7 @@ enum utterance_kind { U_SAY, U_PLAY, U_PROMPT, U_PAUSE };
 struct utterance {
 	struct le le;
 	uint32_t id;
+	uint32_t answer; /* that it is part of */
 	enum utterance_kind kind;
 	enum call_prompt prompt;
 	uint32_t ms;         /* of a pause */
@@ -64,6 +65,7 @@ struct call {
 	/* hear.c: from the recogniser */
 	char *interim;    /* only with turn.endpoint_ms */
 	char *taken;      /* an interim that was taken for a final */
+	char *past;       /* the last sentence, taken or final */
 	uint64_t take_ms; /* when the interim is */
 	uint64_t deaf_ms; /* when to apologise for the recogniser */
 	bool deaf_told;
@@ -73,7 +75,8 @@ struct call {
 	/* keys.c */
 	char digitv[DIALOG_DIGITS_MAX + 1];
 	size_t digitc;
-	uint64_t digits_ms; /* when they are complete */
+	bool digits_sensitive; /* one of them is */
+	uint64_t digits_ms;    /* when they are complete */
 	struct collect {
 		bool on; /* the dialog manager asked for them */
 		bool sensitive;
@@ -93,16 +96,20 @@ struct call {
 	uint64_t resume_ms; /* when it was nothing */
 	bool interrupted;   /* an answer was, since the last turn */
 	uint32_t heard_ms;  /* of it */
-	char *heard;        /* text of the answer that was heard */
+	uint32_t heard_answer;
+	char *heard; /* text of the answer that was heard */
 
 	/* reply.c: what the bot says */
 	struct list utterancel; /* in order */
 	size_t utterancec;
 	uint32_t next_id;
-	uint64_t quiet_ms; /* since when the caller hears nothing */
+	uint64_t spoke_ms;   /* when anything but a word to wait was over */
+	uint64_t quiet_ms;   /* since when the caller hears nothing */
+	uint64_t pending_ms; /* when something that was pending ended last */
 
 	/* answer.c: from acts to utterances */
 	bool answering;       /* the reply has begun */
+	uint32_t answer;      /* number of the last one */
 	bool protect;         /* what comes from here on */
 	struct sound **lastv; /* the last answer, to say it again */
 	size_t lastc;
@@ -130,7 +137,7 @@ bool turn_has_pending(const struct call *c);
 void turn_accept(struct call *c, const char *text, size_t n, bool spoken,
 		 bool sensitive, uint64_t now_ms);
 void turn_send(struct call *c, enum dialog_turn_kind kind, uint64_t now_ms);
-void turn_overtake(struct call *c);
+void turn_overtake(struct call *c, uint64_t now_ms);
 void turn_decide(struct call *c, uint64_t now_ms);
 void turn_discard(struct call *c);
 uint64_t turn_next_ms(const struct call *c);
@@ -165,7 +172,7 @@ void reply_prompt(struct call *c, enum call_prompt prompt, bool first,
 		  uint64_t now_ms);
 void reply_apologise(struct call *c, uint64_t now_ms);
 void reply_interrupt(struct call *c, uint64_t now_ms);
-void reply_silence(struct call *c);
+void reply_silence(struct call *c, uint64_t now_ms);
 bool reply_is_sounding(const struct call *c);
 void reply_flush(struct call *c);
 
@@ -174,10 +181,14 @@ void answer_begin(struct call *c, enum dialog_turn_kind kind);
 void answer_say(struct call *c, const struct call_sound *s, bool keep,
 		uint64_t now_ms);
 bool answer_repeat(struct call *c, uint64_t now_ms);
-void answer_heard(struct call *c, const struct utterance *u, size_t n);
+void answer_unheard(struct call *c);
+void answer_heard(struct call *c, const struct utterance *u, uint32_t ms,
+		  size_t n);
 void answer_forget(struct call *c);
 
 /* wait.c */
+void wait_begins(struct call *c, uint64_t now_ms);
+void wait_ends(struct call *c, uint64_t now_ms);
 void wait_touch(struct call *c, uint64_t now_ms);
 void wait_answered(struct call *c, uint64_t now_ms);
 void wait_filler(struct call *c, bool on);
@@ -188,7 +199,7 @@ void wait_tick(struct call *c, uint64_t now_ms);
 void call_unsent(struct call *c, const char *text, bool sensitive,
 		 enum call_unsent why);
 void call_end_when_said(struct call *c, enum call_end end, uint64_t now_ms);
-void call_cut(struct call *c);
+void call_cut(struct call *c, uint64_t now_ms);
 void call_close(struct call *c, enum call_end end, uint64_t now_ms);
 void call_check_end(struct call *c);
 

@@ -19,12 +19,21 @@ enum {
 	HOLD_MAX_MS = 5000,
 };
 
-/* The first that is being heard, or will be, counts */
+/* What is being heard counts, or will be first. The end of one utterance may
+ * not have been reported yet when the next one begins. */
 static bool is_protected(const struct call *c)
 {
-	const struct utterance *u = list_ledata(c->utterancel.head);
+	struct le *le;
 
-	return u && u->protect;
+	LIST_FOREACH(&c->utterancel, le)
+	{
+		const struct utterance *u = list_ledata(le);
+
+		if (u->protect && (u->started || le == c->utterancel.head))
+			return true;
+	}
+
+	return false;
 }
 
 static bool may_interrupt(const struct call *c, bool keys)

@@ -43,6 +43,7 @@ void hear_discard(struct call *c)
 {
 	c->interim = mem_deref(c->interim);
 	c->taken = mem_deref(c->taken);
+	c->past = mem_deref(c->past);
 	c->take_ms = NEVER;
 }
 
@@ -108,6 +109,20 @@ static void rejected(struct call *c, uint64_t now_ms)
 		take(c, "", 0, now_ms);
 }
 
+static void end_sentence(struct call *c, char *text)
+{
+	mem_deref(c->past);
+	c->past = text;
+}
+
+static char *sentence_of(const char *said)
+{
+	char *text;
+
+	/* without memory a late interim passes for new */
+	return str_dup(&text, said) ? NULL : text;
+}
+
 static void final(struct call *c, const struct asr_result *res,
 		  uint64_t now_ms)
 {
@@ -127,10 +142,21 @@ static void final(struct call *c, const struct asr_result *res,
 		rejected(c, now_ms);
 	else
 		floor_false_start(c, now_ms);
+
 	hear_discard(c);
+	if (c->prm.endpoint_ms && *said)
+		end_sentence(c, sentence_of(said));
 }
 
 /* ------------------------------------------------------------- interims */
+
+/* Of what was taken, or ended by a final: it comes late, or again and again.
+ * Who says the same word twice makes a new sound. */
+static bool is_late(const struct call *c, const char *text, size_t n)
+{
+	return c->past && !c->fresh && strlen(c->past) >= n &&
+	       !memcmp(c->past, text, n);
+}
 
 static void interim(struct call *c, const struct asr_result *res,
 		    uint64_t now_ms)
@@ -144,11 +170,12 @@ static void interim(struct call *c, const struct asr_result *res,
 	c->interims = true;
 	wait_touch(c, now_ms);
 	floor_interim(c, count_words(text, n), now_ms);
-	if (!c->prm.endpoint_ms)
+	if (!c->prm.endpoint_ms || is_late(c, text, n))
 		return;
 
-	if (c->taken && !str_starts(text, c->taken))
-		c->taken = mem_deref(c->taken); /* another sentence */
+	/* another sentence, or the same one again */
+	if (c->taken && (!str_starts(text, c->taken) || strlen(c->taken) == n))
+		c->taken = mem_deref(c->taken);
 	c->interim = mem_deref(c->interim);
 	if (!str_ndup(&c->interim, text, n) && !c->speaking)
 		c->take_ms = now_ms + c->prm.endpoint_ms;
@@ -163,12 +190,18 @@ static void take_interim(struct call *c, uint64_t now_ms)
 
 	c->interim = NULL;
 	c->take_ms = NEVER;
+	if (c->ending) {
+		mem_deref(text); /* of no use: its final says so */
+		return;
+	}
+
 	c->fresh = false;
 	c->words = 0;
-	if (n && !c->ending)
+	if (n)
 		take(c, rest, n, now_ms);
 	mem_deref(c->taken);
 	c->taken = text;
+	end_sentence(c, mem_ref(text));
 }
 
 /* ------------------------------------------------------- voice activity */

@@ -19,7 +19,7 @@ bool keys_are_collected(const struct call *c)
 
 static bool is_sensitive(const struct call *c)
 {
-	return c->prm.keys_sensitive ||
+	return c->prm.keys_sensitive || c->digits_sensitive ||
 	       (c->collect.on && c->collect.sensitive);
 }
 
@@ -56,6 +56,7 @@ static void wipe(struct call *c)
 {
 	mem_wipe(c->digitv, sizeof(c->digitv));
 	c->digitc = 0;
+	c->digits_sensitive = false;
 	c->digits_ms = NEVER;
 }
 
@@ -98,7 +99,7 @@ static void transfer(struct call *c, const char *number, uint64_t now_ms)
 	};
 
 	c->ops->act(&act, c->arg);
-	call_cut(c);
+	call_cut(c, now_ms);
 	call_end_when_said(c, CALL_END_TRANSFER, now_ms);
 }
 
@@ -117,7 +118,7 @@ static void act_on(struct call *c, const struct call_key *k, uint64_t now_ms)
 		(void)answer_repeat(c, now_ms);
 		break;
 	case CALL_KEY_HANGUP:
-		call_cut(c);
+		call_cut(c, now_ms);
 		call_end_when_said(c, CALL_END_BOT, now_ms);
 		break;
 	case CALL_KEY_SEND:
@@ -156,6 +157,8 @@ void call_dtmf(struct call *c, char digit, uint64_t now_ms)
 		return;
 	}
 
+	/* until they are gone, whatever is asked for meanwhile */
+	c->digits_sensitive = is_sensitive(c);
 	c->digitv[c->digitc++] = digit;
 	c->digitv[c->digitc] = '\0';
 	c->digits_ms = now_ms + c->collect.ms;

@@ -55,9 +55,11 @@ void reply_flush(struct call *c)
 struct utterance *reply_add(struct call *c, enum utterance_kind kind,
 			    struct sound *sound, uint64_t now_ms)
 {
+	/* however much there is to say, a word to wait has room */
+	size_t spare = kind == U_PROMPT ? CALL_PROMPTS : 0;
 	struct utterance *u = NULL;
 
-	if (c->utterancec < CALL_UTTERANCES_MAX)
+	if (c->utterancec < CALL_UTTERANCES_MAX + spare)
 		u = mem_zalloc(sizeof(*u), utterance_destructor);
 	if (!u) {
 		metrics_inc(M_UTTERANCES_DROPPED);
@@ -66,11 +68,9 @@ struct utterance *reply_add(struct call *c, enum utterance_kind kind,
 		return NULL;
 	}
 
-	/* the silence that counts begins when something is pending */
-	if (!c->utterancec && !c->thinking)
-		c->quiet_ms = now_ms;
-
+	wait_begins(c, now_ms);
 	u->id = c->next_id++;
+	u->answer = c->answer;
 	u->kind = kind;
 	u->sound = mem_ref(sound);
 	u->protect = c->protect;
@@ -225,8 +225,12 @@ static size_t heard_text(const struct utterance *u, const struct call_heard *h)
 }
 
 /* Whatever is said or queued is void */
-void reply_silence(struct call *c)
+void reply_silence(struct call *c, uint64_t now_ms)
 {
+	if (c->held || reply_is_sounding(c))
+		c->quiet_ms = now_ms;
+	if (c->utterancec)
+		wait_ends(c, now_ms);
 	reply_flush(c);
 	c->held = false;
 	c->resume_ms = NEVER;
@@ -241,7 +245,8 @@ void reply_interrupt(struct call *c, uint64_t now_ms)
 {
 	struct le *le;
 
-	if (!c->utterancec)
+	/* held in its last moment, it may be over */
+	if (!c->utterancec && !c->held)
 		return;
 
 	LIST_FOREACH(&c->utterancel, le)
@@ -253,14 +258,12 @@ void reply_interrupt(struct call *c, uint64_t now_ms)
 		if (!u->started)
 			continue;
 		c->ops->heard(u->id, &h, c->arg);
-		c->heard_ms += h.ms;
-		answer_heard(c, u, heard_text(u, &h));
+		answer_heard(c, u, h.ms, heard_text(u, &h));
 	}
 
 	metrics_inc(M_BARGE_INS);
-	reply_silence(c);
-	turn_overtake(c);
-	c->quiet_ms = now_ms;
+	reply_silence(c, now_ms);
+	turn_overtake(c, now_ms);
 }
 
 void call_audio_failed(struct call *c, uint32_t utterance, int err,
@@ -273,6 +276,7 @@ void call_audio_failed(struct call *c, uint32_t utterance, int err,
 
 	log_warn(c->id, "reply audio failed", "utterance=%u err=\"%s\"",
 		 utterance, strerror(err));
+	wait_ends(c, now_ms);
 	fall_back(c, u);
 	reply_ask(c, now_ms);
 	turn_decide(c, now_ms);
@@ -295,14 +299,21 @@ void call_finished(struct call *c, uint32_t utterance, bool heard,
 		   uint64_t now_ms)
 {
 	struct utterance *u = find(c, utterance);
+	struct call_heard h = {0};
 
 	if (c->ended || !u)
 		return;
 
-	if (heard && u->sound && u->sound->text)
-		answer_heard(c, u, strlen(u->sound->text));
+	if (heard) {
+		c->ops->heard(u->id, &h, c->arg);
+		answer_heard(c, u, h.ms, h.ms ? SIZE_MAX : 0);
+	}
+	if (u->started)
+		c->quiet_ms = now_ms;
+	if (u->kind != U_PROMPT || u->prompt != CALL_PROMPT_WAIT)
+		c->spoke_ms = now_ms;
 	forget(c, u);
-	c->quiet_ms = now_ms;
+	wait_ends(c, now_ms);
 	wait_touch(c, now_ms);
 	if (c->in_op)
 		return;

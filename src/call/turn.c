@@ -85,18 +85,17 @@ void turn_send(struct call *c, enum dialog_turn_kind kind, uint64_t now_ms)
 		.language = c->language,
 		.sensitive = pending && c->pending.sensitive,
 		.interrupted = c->interrupted,
-		.heard_ms = c->heard_ms,
+		.heard_ms = c->interrupted ? c->heard_ms : 0,
 		.heard = c->interrupted && c->heard ? c->heard : "",
 	};
 	int err;
 
+	wait_begins(c, now_ms);
 	c->decide_ms = NEVER;
 	c->thinking = true;
 	c->overtaken = false;
 	c->asked = kind;
 	c->asked_ms = now_ms;
-	if (!c->utterancec)
-		c->quiet_ms = now_ms;
 	keys_reset(c);
 	answer_begin(c, kind);
 	metrics_inc(M_TURNS);
@@ -106,9 +105,8 @@ void turn_send(struct call *c, enum dialog_turn_kind kind, uint64_t now_ms)
 		pass_pending(c, err);
 	/* an answer that is still being said may yet be interrupted */
 	if (c->interrupted || !c->utterancec)
-		c->heard = mem_deref(c->heard);
+		answer_unheard(c);
 	c->interrupted = false;
-	c->heard_ms = 0;
 
 	if (err)
 		call_done(c, err, now_ms);
@@ -132,7 +130,7 @@ void turn_decide(struct call *c, uint64_t now_ms)
 }
 
 /* Nobody wants to hear the answer to the turn in flight any more */
-void turn_overtake(struct call *c)
+void turn_overtake(struct call *c, uint64_t now_ms)
 {
 	if (!c->thinking)
 		return;
@@ -140,6 +138,7 @@ void turn_overtake(struct call *c)
 	if (c->prm.forgets) {
 		c->ops->cancel_turn(c->arg);
 		c->thinking = false;
+		wait_ends(c, now_ms);
 	} else {
 		c->overtaken = true;
 	}
@@ -147,7 +146,7 @@ void turn_overtake(struct call *c)
 
 /* The caller goes on while the dialog manager thinks: ask anew, with all of
  * it, unless some of the answer is out already */
-static void replace(struct call *c)
+static void replace(struct call *c, uint64_t now_ms)
 {
 	struct said now = c->pending;
 
@@ -170,7 +169,8 @@ static void replace(struct call *c)
 
 	c->ops->cancel_turn(c->arg);
 	c->thinking = false;
-	reply_silence(c);
+	wait_ends(c, now_ms);
+	reply_silence(c, now_ms);
 }
 
 /* Something was said: it stops the bot if it may, and becomes a turn */
@@ -192,7 +192,7 @@ void turn_accept(struct call *c, const char *text, size_t n, bool spoken,
 	c->pending.sensitive |= sensitive;
 	c->pending.noise |= !n;
 	c->decide_ms = now_ms + c->prm.join_ms;
-	replace(c);
+	replace(c, now_ms);
 }
 
 /* ------------------------------------------------------ dialog manager */
@@ -203,6 +203,7 @@ void call_dialog_open(struct call *c, int err, uint64_t now_ms)
 		return;
 
 	c->ready = true;
+	wait_ends(c, now_ms);
 	wait_touch(c, now_ms);
 	if (err) {
 		metrics_inc(M_TURNS_FAILED);
@@ -223,17 +224,18 @@ void call_done(struct call *c, int err, uint64_t now_ms)
 
 	c->thinking = false;
 	c->protect = false;
+	wait_ends(c, now_ms);
 	said_clear(&c->sent);
 	wait_touch(c, now_ms);
 	if (err) {
 		metrics_inc(M_TURNS_FAILED);
 		log_warn(c->id, "turn failed", "err=\"%s\"", strerror(err));
 		reply_apologise(c, now_ms);
-	} else if (c->repeated) {
-		call_end_when_said(c, CALL_END_REPEATED, now_ms);
 	}
 	if (!c->utterancec)
 		wait_filler(c, false);
+	if (!err && c->repeated)
+		call_end_when_said(c, CALL_END_REPEATED, now_ms);
 
 	turn_decide(c, now_ms);
 }

@@ -35,13 +35,33 @@ void wait_filler(struct call *c, bool on)
 
 /* ------------------------------------------- an answer is being made */
 
+static bool is_pending(const struct call *c)
+{
+	return !c->ready || c->thinking || c->utterancec;
+}
+
+/* Something is asked for: silence counts from now on, unless the caller was
+ * waiting until this very moment */
+void wait_begins(struct call *c, uint64_t now_ms)
+{
+	if (!is_pending(c) && now_ms > c->pending_ms)
+		c->quiet_ms = now_ms;
+}
+
+/* Something that was asked for is over */
+void wait_ends(struct call *c, uint64_t now_ms)
+{
+	c->pending_ms = now_ms;
+}
+
 /* The caller hears nothing although something is pending. While the bot has
  * paused it is the caller who speaks: floor.c sees to the end of that. */
 static bool is_waiting(const struct call *c)
 {
-	return !c->ending && !c->held &&
-	       (!c->ready || c->thinking || c->utterancec) &&
-	       !reply_is_sounding(c);
+	if (c->ending && !c->utterancec)
+		return false;
+
+	return !c->held && is_pending(c) && !reply_is_sounding(c);
 }
 
 static uint64_t limit_next_ms(const struct call *c)
@@ -60,7 +80,8 @@ static void limit_tick(struct call *c, uint64_t now_ms)
 
 static uint64_t filler_next_ms(const struct call *c)
 {
-	if (!c->prm.filler_ms || c->filler || !c->thinking || !is_waiting(c))
+	if (!c->prm.filler_ms || c->filler || !c->thinking || c->ending ||
+	    !is_waiting(c))
 		return NEVER;
 
 	return MAX(c->asked_ms, c->quiet_ms) + c->prm.filler_ms;

@@ -211,6 +211,171 @@ static void test_never_silent_while_waiting(void **state)
 	drop(f);
 }
 
+/* One wait follows the other: it is one silence to the caller */
+static void test_never_silent_while_one_answer_follows_another(void **state)
+{
+	struct call_param prm = param;
+	struct fake *f;
+
+	(void)state;
+	prm.opens = true;
+	f = make(&prm);
+	pass(f, 3000);
+	call_dialog_open(f->call, 0, f->now_ms);
+	expect(f, "T|");
+	pass(f, 1000);
+	final(f, "hello");
+	done(f, 0);
+	expect(f, "Thello|");
+	act(f, DIALOG_SAY, "a", NULL);
+	expect(f, "S1:a|");
+	pass(f, 1999);
+	expect(f, "");
+	pass(f, 1);
+	expect(f, "W2|");
+	drop(f);
+}
+
+/* An interim that comes late is not said again */
+static void test_late_interims_are_known(void **state)
+{
+	struct call_param prm = param;
+	struct fake *f;
+
+	(void)state;
+	prm.endpoint_ms = 500;
+	f = make_open(&prm);
+	speech(f, true);
+	result(f, false, "one two");
+	speech(f, false);
+	pass(f, 500);
+	expect(f, "Tone two|");
+	done(f, 0);
+	result(f, false, "one");
+	pass(f, 5000);
+	expect(f, "");
+	final(f, "one two");
+	expect(f, "Utaken already:one two|");
+	result(f, false, "one");
+	pass(f, 5000);
+	expect(f, "");
+	/* the same word again is another one */
+	for (unsigned i = 0; i < 2; i++) {
+		speech(f, true);
+		result(f, false, "one");
+		speech(f, false);
+		pass(f, 500);
+		expect(f, "Tone|");
+		done(f, 0);
+		result(f, false, "one");
+		pass(f, 4000);
+		expect(f, "");
+	}
+	/* it goes on after a pause */
+	result(f, false, "one by");
+	pass(f, 500);
+	expect(f, "Tby|");
+	drop(f);
+}
+
+/* Nor before a goodbye whose audio takes long, nor for ever */
+static void test_never_silent_before_the_goodbye(void **state)
+{
+	struct fake *f = make_open(&param);
+
+	(void)state;
+	final(f, "bye");
+	act(f, DIALOG_SAY, "goodbye", NULL);
+	act(f, DIALOG_HANGUP, NULL, NULL);
+	done(f, 0);
+	pass(f, 5999);
+	expect(f, "Tbye|S1:goodbye|");
+	for (uint32_t i = 2; i < 5; i++) {
+		pass(f, 1);
+		assert_int_equal(f->text[0], 'W');
+		started(f, i);
+		pass(f, 1000);
+		finished(f, i);
+		f->text[0] = '\0';
+		pass(f, 5999);
+		expect(f, "");
+	}
+	pass(f, 60000);
+	assert_int_equal(call_ended(f->call), CALL_END_BOT);
+	drop(f);
+}
+
+/* What an interim brings while the call ends is in its final, if at all */
+static void test_interims_are_not_taken_at_the_end(void **state)
+{
+	struct call_param prm = param;
+	struct fake *f;
+
+	(void)state;
+	prm.endpoint_ms = 500;
+	f = make_open(&prm);
+	speech(f, true);
+	result(f, false, "one two");
+	speech(f, false);
+	call_drain(f->call, f->now_ms);
+	expect(f, "!|C1|");
+	pass(f, 1000);
+	final(f, "one two");
+	expect(f, "Ucall ending:one two|");
+	drop(f);
+}
+
+/* Keys that were secret stay so, whatever is asked for meanwhile */
+static void test_secret_keys_stay_secret(void **state)
+{
+	struct dialog_act a = {.type = DIALOG_COLLECT, .sensitive = true};
+	struct fake *f = make_open(&param);
+
+	(void)state;
+	final(f, "one");
+	call_act(f->call, &a, f->now_ms);
+	done(f, 0);
+	press(f, "12");
+	final(f, "two");
+	expect(f, "Tone|Ttwo|");
+	assert_true(call_is_sensitive(f->call));
+	call_drain(f->call, f->now_ms);
+	expect(f, "c|!|Ucall ending:***|C1|");
+	assert_false(call_is_sensitive(f->call));
+	drop(f);
+}
+
+static void test_nothing_comes_after_the_end(void **state)
+{
+	struct call_param prm = param;
+	struct fake *f;
+
+	(void)state;
+	prm.repeat_max = 1;
+	prm.filler_ms = 1000;
+	f = make_open(&prm);
+	for (uint32_t i = 1; i < 3; i++) {
+		final(f, "x");
+		act(f, DIALOG_SAY, "again", NULL);
+		if (i < 2)
+			done(f, 0);
+		started(f, i);
+		finished(f, i);
+	}
+	final(f, "x");
+	f->text[0] = '\0';
+	done(f, 0);
+	expect(f, "Tx|");
+	act(f, DIALOG_SAY, "again", NULL);
+	started(f, 3);
+	finished(f, 3);
+	pass(f, 1000);
+	expect(f, "S3:again|F1|");
+	done(f, 0);
+	expect(f, "F0|Hrepeated|");
+	drop(f);
+}
+
 static void test_never_silent_while_the_dialog_opens(void **state)
 {
 	struct fake *f = make(&param);
@@ -496,6 +661,13 @@ int main(void)
 		cmocka_unit_test(test_deaf_recogniser_is_told_once),
 		cmocka_unit_test(test_hanging_recogniser),
 		cmocka_unit_test(test_never_silent_while_the_dialog_opens),
+		cmocka_unit_test(
+			test_never_silent_while_one_answer_follows_another),
+		cmocka_unit_test(test_late_interims_are_known),
+		cmocka_unit_test(test_never_silent_before_the_goodbye),
+		cmocka_unit_test(test_interims_are_not_taken_at_the_end),
+		cmocka_unit_test(test_secret_keys_stay_secret),
+		cmocka_unit_test(test_nothing_comes_after_the_end),
 		cmocka_unit_test(test_hang_up_when_the_goodbye_fails),
 		cmocka_unit_test(test_rejected_speech),
 		cmocka_unit_test(test_pending_is_bounded),

@@ -282,7 +282,7 @@ static void test_protected_answer(void **state)
 	speech(f, true);
 	expect(f, "(|");
 	final(f, "no");
-	expect(f, "!|T1 yes no|h100:terms|");
+	expect(f, "!|T1 yes no|h200:terms|");
 	drop(f);
 }
 
@@ -340,12 +340,12 @@ static void test_heard_text(void **state)
 		struct call_heard heard;
 		const char *text;
 	} tests[] = {
-		{{.ms = 900, .total_ms = 1800}, "Thm|h900:First. one two|"},
+		{{.ms = 900, .total_ms = 1800}, "Thm|h1000:First. one two|"},
 		{{.ms = 1800, .total_ms = 1800},
-		 "Thm|h1800:First. one two three four|"},
+		 "Thm|h1900:First. one two three four|"},
 		{{.ms = 1000, .timed = true, .text = 8}, /* amid a word */
-		 "Thm|h1000:First. one two|"},
-		{{.ms = 500}, "Thm|h500:First.|"},
+		 "Thm|h1100:First. one two|"},
+		{{.ms = 500}, "Thm|h600:First.|"},
 	};
 
 	(void)state;
@@ -364,6 +364,101 @@ static void test_heard_text(void **state)
 		assert_string_equal(f->text + 2, tests[i].text);
 		drop(f);
 	}
+}
+
+/* The caller heard the apology instead */
+static void test_what_could_not_be_spoken_was_not_heard(void **state)
+{
+	struct fake *f = make_open(&param);
+
+	(void)state;
+	f->say_err = ENOTSUP;
+	final(f, "x");
+	act(f, DIALOG_SAY, "First. And more.", NULL);
+	done(f, 0);
+	started(f, 1);
+	finished(f, 1);
+	started(f, 2);
+	f->text[0] = '\0';
+	final(f, "hm");
+	expect(f, "!|Thm|h0|");
+	drop(f);
+}
+
+/* Of an answer that was over before nothing is told */
+static void test_heard_is_of_the_last_answer(void **state)
+{
+	struct fake *f = make_speaking(&param);
+
+	(void)state;
+	finished(f, 1);
+	final(f, "two");
+	done(f, EREMOTEIO);
+	started(f, 2);
+	f->text[0] = '\0';
+	final(f, "three");
+	act(f, DIALOG_SAY, "another answer", NULL);
+	done(f, 0);
+	finished(f, 2);
+	started(f, 3);
+	f->text[0] = '\0';
+	f->heard = (struct call_heard){.ms = 500, .total_ms = 1000};
+	final(f, "stop");
+	expect(f, "!|Tstop|h500:another|");
+	drop(f);
+}
+
+/* The bot pauses when nothing is left but a mark: no words are held */
+static void test_final_after_a_hold_in_the_last_moment(void **state)
+{
+	struct fake *f = make_speaking(&param);
+
+	(void)state;
+	speech(f, true);
+	finished(f, 1);
+	speech(f, false);
+	final(f, "two");
+	expect(f, "(|!|Ttwo|");
+	act(f, DIALOG_SAY, "answer", NULL);
+	started(f, 2);
+	pass(f, 60000);
+	expect(f, "S2:answer|");
+	drop(f);
+}
+
+/* The mark of the first is not back yet when the second begins */
+static void test_protected_answer_behind_another(void **state)
+{
+	struct dialog_act a = {
+		.type = DIALOG_SAY, .text = "terms", .uninterruptible = true};
+	struct fake *f = make_open(&param);
+
+	(void)state;
+	final(f, "one");
+	act(f, DIALOG_SAY, "first", NULL);
+	call_act(f->call, &a, f->now_ms);
+	done(f, 0);
+	started(f, 1);
+	started(f, 2);
+	f->text[0] = '\0';
+	speech(f, true);
+	final(f, "yes");
+	expect(f, "");
+	drop(f);
+}
+
+static void test_nobody_makes_the_goodbye_wait(void **state)
+{
+	struct fake *f = make_open(&param);
+
+	(void)state;
+	speech(f, true);
+	result(f, false, "well");
+	call_drain(f->call, f->now_ms);
+	expect(f, "!|C1|");
+	started(f, 1);
+	expect(f, "");
+	drop(f);
 }
 
 /* ------------------------------------------------- while the bot thinks */
@@ -419,6 +514,11 @@ int main(void)
 		cmocka_unit_test(test_protected_greeting),
 		cmocka_unit_test(test_goodbye_is_not_interrupted),
 		cmocka_unit_test(test_heard_text),
+		cmocka_unit_test(test_what_could_not_be_spoken_was_not_heard),
+		cmocka_unit_test(test_heard_is_of_the_last_answer),
+		cmocka_unit_test(test_final_after_a_hold_in_the_last_moment),
+		cmocka_unit_test(test_protected_answer_behind_another),
+		cmocka_unit_test(test_nobody_makes_the_goodbye_wait),
 		cmocka_unit_test(test_append_or_replace),
 	};
 

@@ -260,7 +260,7 @@ static void test_goodbye_without_end(void **state)
 	act(f, DIALOG_HANGUP, NULL, NULL);
 	f->text[0] = '\0';
 	pass(f, CALL_ENDING_MAX_MS);
-	expect(f, "!|Hbot|");
+	expect(f, "W2|W3|W4|W5|!|Hbot|");
 	drop(f);
 }
 

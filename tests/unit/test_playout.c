@@ -47,6 +47,10 @@ static void test_mark_behind_the_last_audio(void **state)
 	playout_mark(f->p, "u7g0", 61);
 	assert_string_equal(f->text, "F7 ");
 	assert_false(playout_is_busy(f->p, 61));
+
+	/* whoever is told that it is over may ask how long it was */
+	assert_int_equal(playout_heard_ms(f->p, 7, 61), 50);
+	assert_int_equal(playout_heard_ms(f->p, 8, 61), 0);
 }
 
 static void test_mark_that_never_comes(void **state)
