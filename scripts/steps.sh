@@ -2,7 +2,7 @@
 # all it has to say on stdout and stderr, and returns 0 when nothing failed.
 
 steps=(asan tsan valgrind fuzz format tidy cppcheck wraps)
-steps_long=(asan tsan valgrind fuzz format tidy cppcheck wraps matrix)
+steps_long=(asan tsan valgrind fuzz format tidy cppcheck wraps matrix sim)
 
 list_steps() {
 	printf '%s\n' "${steps_long[@]}"
@@ -260,4 +260,23 @@ step_matrix() {
 	done
 
 	return $rc
+}
+
+# A million simulated calls, on all cores
+step_sim() {
+	local cores calls first=1
+
+	cores=$(nproc)
+	calls=$(((1000000 + cores - 1) / cores))
+	CC=gcc configure gcc-release --buildtype=release -Db_lundef=false &&
+		ninja -C build/gcc-release tests/sim/sim || return 1
+
+	export -f count_one count
+	export step
+	while [ $first -lt 1000000 ]; do
+		echo $first
+		first=$((first + calls))
+	done | xargs -r -P "$cores" -I{} bash -c 'count_one "calls from $0" \
+		build/gcc-release/tests/sim/sim --seed "$0" --calls "$1"' \
+		{} "$calls"
 }
