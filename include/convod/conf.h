@@ -38,6 +38,11 @@ struct conf {
 	char *voiceflow_url;
 	char *voiceflow_version;
 	char *voiceflow_opening;
+	char *dialog_key;
+	char *openai_api_key;
+	char *dialog_model;
+	char *dialog_prompt;
+	char *dialog_opening;
 	char *tts_url;
 	char *tts_voice;
 	char *tts_key;

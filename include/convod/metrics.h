@@ -42,6 +42,7 @@ CV_BEGIN_DECLS
 	X(TURNS_FAILED, "turns_failed_total", "turns that failed or timed out") \
 	X(DIALOG_AGAIN, "dialog_again_total", "requests to the dialog manager that were sent again") \
 	X(DIALOG_IGNORED, "dialog_ignored_total", "parts of its answers that mean nothing here") \
+	X(DIALOG_CUT, "dialog_cut_total", "answers that were too long to be spoken") \
 	X(AUDIO_FETCHED, "audio_fetched_total", "reply audio fetched and decoded") \
 	X(AUDIO_FAILED, "audio_failed_total", "reply audio that could not be fetched or decoded") \
 	X(AUDIO_REFUSED, "audio_refused_total", "reply audio from an origin that is not allowed") \

@@ -10,6 +10,8 @@ CV_BEGIN_DECLS
 
 enum {
 	SENTENCE_MAX = 240, /* bytes; then it is cut at a blank */
+	SENTENCE_CLAUSE_MIN = 20,
+	SENTENCE_CLAUSE_LONG = 60, /* a sentence below that stays whole */
 };
 
 /**
@@ -26,8 +28,19 @@ enum {
 size_t sentence_cut(const char *s, size_t len, bool last);
 
 /**
+ * Find the end of the first sentence, or of its first clause if it is long:
+ * what is spoken first, so that the caller hears something soon
+ */
+size_t sentence_clause(const char *s, size_t len, bool last);
+
+/** Does the text end with the mark of a sentence's end? Certain only when
+ * nothing comes after it. */
+bool sentence_is_end(const char *s, size_t len);
+
+/**
  * Copy without what cannot be spoken: markup in angle brackets, marks of
- * markdown, links, control characters, emoji; runs of blanks become one
+ * markdown, bullets, links, control characters, emoji; runs of blanks become
+ * one
  *
  * @param dst At least len + 1 bytes
  *

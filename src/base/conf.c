@@ -102,10 +102,11 @@ static const struct item itemv[] = {
 	    "dialog manager Masdif, http(s)://host:port"),
 	URL("dialog.url", dialog_url,
 	    "dialog manager: masdif+http(s)://host:port, "
-	    "voiceflow+http(s)://host, demo:, echo:; unset: "
-	    "MASDIF_SERVER_URL, VOICEFLOW_API_KEY, else demo:"),
+	    "openai+http(s)://host, voiceflow+http(s)://host, demo:, echo:; "
+	    "unset: MASDIF_SERVER_URL, VOICEFLOW_API_KEY, else demo:"),
 	U32("dialog.timeout_ms", dialog_timeout_ms, "15000", 500, 120000, "ms",
-	    "how long a turn may take before it has failed"),
+	    "how long a turn may take before it has failed; a streamed answer "
+	    "may take twice that to its end"),
 	SECRET("voiceflow.api_key", NULL, voiceflow_api_key,
 	       "key of a Voiceflow project (VF.DM.…), which is then the dialog "
 	       "manager"),
@@ -118,6 +119,18 @@ static const struct item itemv[] = {
 	    "version of the bot: production, development or an id"),
 	STR("voiceflow.opening", voiceflow_opening, "launch",
 	    "how a call begins: launch, or text:Hello to say so for the caller"),
+	SECRET("dialog.key", NULL, dialog_key,
+	       "key of the dialog manager, sent as a bearer token"),
+	SECRET("openai.api_key", NULL, openai_api_key,
+	       "the same, for openai+http(s):// only"),
+	STR("dialog.model", dialog_model, "",
+	    "language model to ask for; unset: the server's own choice"),
+	STR("dialog.prompt", dialog_prompt, "",
+	    "file that tells the language model what it is; unset: a friendly "
+	    "voice on the telephone"),
+	STR("dialog.opening", dialog_opening, "",
+	    "what the dialog manager is sent as the caller's first words when "
+	    "a call begins; unset: what is usual for it"),
 	URL("tts.url", tts_url,
 	    "voice for texts that come without audio: flite: is embedded, "
 	    "tiro+https://host, openai:, elevenlabs:, deepgram:, "

@@ -126,10 +126,13 @@ size_t sentence_cut(const char *s, size_t len, bool last)
 			return forced_cut(s);
 		if (!is_end_mark(s, i, len, &bytes))
 			continue;
+		if (i + bytes > SENTENCE_MAX)
+			return forced_cut(s);
 
 		/* marks and closing quotes that belong to it: "…really?!" */
 		next = i + bytes;
-		while (next < len && strchr(".!?\"')", s[next]) && s[next])
+		while (next < len && next < SENTENCE_MAX &&
+		       strchr(".!?\"')", s[next]) && s[next])
 			++next;
 		if (next == len)
 			break; /* certain only with the next character */
@@ -142,6 +145,50 @@ size_t sentence_cut(const char *s, size_t len, bool last)
 		return 0;
 
 	return len > SENTENCE_MAX ? forced_cut(s) : len;
+}
+
+size_t sentence_clause(const char *s, size_t len, bool last)
+{
+	size_t n = sentence_cut(s, len, last);
+
+	if (n && n < SENTENCE_CLAUSE_LONG)
+		return n;
+
+	for (size_t i = SENTENCE_CLAUSE_MIN; i + 1 < (n ? n : len); i++) {
+		if ((s[i] == ',' || s[i] == ';') && is_blank(s[i + 1]))
+			return i + 1;
+	}
+
+	return n;
+}
+
+bool sentence_is_end(const char *s, size_t len)
+{
+	while (len && (is_blank(s[len - 1]) || strchr("\"')", s[len - 1])))
+		--len;
+
+	return len && (strchr(".!?:", s[len - 1]) ||
+		       (len >= 3 && !memcmp(s + len - 3, "…", 3)));
+}
+
+/* Bytes of markdown's link target "(…)" at s, which follows a "]" */
+static size_t target(const char *s, size_t len)
+{
+	size_t n = 1;
+
+	while (n < len && s[n] != ')' && !is_blank(s[n]))
+		++n;
+
+	return n < len && s[n] == ')' ? n + 1 : 0;
+}
+
+/* Bytes of a list's bullet at s, which begins a line */
+static size_t bullet(const char *s, size_t len)
+{
+	if (len > 1 && strchr("-+", s[0]) && s[0] && is_blank(s[1]))
+		return 2;
+
+	return len > 2 && !memcmp(s, "\xe2\x80\xa2", 3) ? 3 : 0;
 }
 
 /* Bytes of a tag or link at s, 0 if there is none */
@@ -179,16 +226,30 @@ static size_t emoji(const unsigned char *s, size_t len)
 	return 0;
 }
 
-/* Bytes at s that cannot be spoken, 0 if it begins with something that can */
-static size_t unwanted(const char *s, size_t len)
+/* Does a line begin at i, but for blanks? */
+static bool begins_line(const char *s, size_t i)
 {
-	size_t n = unspeakable(s, len);
+	while (i && is_blank(s[i - 1]) && s[i - 1] != '\n')
+		--i;
 
+	return !i || s[i - 1] == '\n';
+}
+
+/* Bytes at i that cannot be spoken, 0 if what is there can */
+static size_t unwanted(const char *s, size_t i, size_t len)
+{
+	const char *p = s + i;
+	size_t n = unspeakable(p, len - i);
+
+	if (!n && i && p[-1] == ']' && p[0] == '(')
+		n = target(p, len - i);
 	if (!n)
-		n = emoji((const unsigned char *)s, len);
-	if (!n && ((unsigned char)s[0] <= ' ' || s[0] == 0x7f ||
-		   strchr("*_`#~|<>[]{}\\", s[0])))
+		n = emoji((const unsigned char *)p, len - i);
+	if (!n && ((unsigned char)p[0] <= ' ' || p[0] == 0x7f ||
+		   strchr("*_`#~|<>[]{}\\", p[0])))
 		n = 1;
+	if (!n && bullet(p, len - i) && begins_line(s, i))
+		n = bullet(p, len - i);
 
 	return n;
 }
@@ -198,7 +259,7 @@ bool sentence_clean(char *dst, const char *s, size_t len)
 	bool any = false, blank = true;
 
 	for (size_t i = 0; i < len;) {
-		size_t skip = unwanted(s + i, len - i);
+		size_t skip = unwanted(s, i, len);
 
 		if (skip) {
 			i += skip;
@@ -225,7 +286,7 @@ size_t sentence_origin(const char *s, size_t len, size_t at)
 	size_t n = 0;
 
 	for (size_t i = 0; i < len;) {
-		size_t skip = unwanted(s + i, len - i);
+		size_t skip = unwanted(s, i, len);
 
 		/* of a run of them one blank was made, of the first none */
 		if ((!skip || !blank) && n++ == at)

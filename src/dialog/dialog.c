@@ -9,6 +9,7 @@
 static const struct dialog_backend *const backendv[] = {
 	&dialog_masdif,
 	&dialog_voiceflow,
+	&dialog_openai,
 	&dialog_demo,
 	&dialog_echo,
 };
@@ -46,6 +47,6 @@ int dialog_alloc(struct dialog **dp, const struct dialog_param *prm,
 const char *dialog_schemes(void)
 {
 	/* a list of constants, and so one itself */
-	return "masdif+http masdif+https voiceflow+http voiceflow+https demo "
-	       "echo";
+	return "masdif+http masdif+https voiceflow+http voiceflow+https "
+	       "openai+http openai+https demo echo";
 }

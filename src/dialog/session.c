@@ -56,6 +56,7 @@ int session_begin(struct session *s)
 		return EBUSY;
 
 	s->asking = true;
+	s->cancelled = false;
 	++s->turn;
 
 	return 0;
@@ -63,7 +64,11 @@ int session_begin(struct session *s)
 
 void session_cancel(struct session *s)
 {
+	if (!s->asking)
+		return;
+
 	s->asking = false;
+	s->cancelled = true;
 	s->answerh = NULL;
 	++s->turn;
 }

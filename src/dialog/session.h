@@ -20,9 +20,10 @@ struct session {
 	struct loop_flush flush;
 	void (*answerh)(struct session *s); /* see session_later() */
 	char *call_id;
-	bool opening;  /* openh is still owed */
-	bool asking;   /* a turn is in flight */
-	unsigned turn; /* grows with each turn and cancel */
+	bool opening;   /* openh is still owed */
+	bool asking;    /* a turn is in flight */
+	bool cancelled; /* the last turn was */
+	unsigned turn;  /* grows with each turn and cancel */
 };
 
 /**

@@ -11,6 +11,8 @@
 #include <convod/str.h>
 #include "server_priv.h"
 
+enum { PROMPT_MAX_BYTES = 64 << 10 };
+
 /* --------------------------------------------------------------- HTTP */
 
 static void answer_text(struct http_answer *a, int status, const char *text)
@@ -290,12 +292,17 @@ static struct dialog_param dialog_param_of(const struct conf *conf)
 		.url = conf->dialog_url,
 		.language = conf->language,
 		.timeout_ms = conf->dialog_timeout_ms,
+		.key = conf->dialog_key,
+		.model = conf->dialog_model,
+		.opening = conf->dialog_opening,
 	};
 
 	if (str_starts(dp.url, "voiceflow+")) {
 		dp.key = conf->voiceflow_api_key;
 		dp.version = conf->voiceflow_version;
 		dp.opening = conf->voiceflow_opening;
+	} else if (str_starts(dp.url, "openai+") && !*dp.key) {
+		dp.key = conf->openai_api_key;
 	}
 
 	return dp;
@@ -315,6 +322,57 @@ static const char *dialog_setting(const struct conf *conf)
 	return "DIALOG_URL";
 }
 
+/* What a language model is told to be; *textp stays NULL if nothing */
+static int read_prompt(char **textp, const char *path, char *errbuf)
+{
+	FILE *f = *path ? fopen(path, "re") : NULL;
+	int err = *path && !f ? errno : 0;
+	char *text = NULL;
+	size_t n = 0;
+
+	if (f) {
+		text = mem_zalloc(PROMPT_MAX_BYTES + 1, NULL);
+		n = text ? fread(text, 1, PROMPT_MAX_BYTES + 1, f) : 0;
+		err = !text                  ? ENOMEM
+		      : ferror(f)            ? EIO
+		      : n > PROMPT_MAX_BYTES ? EFBIG
+					     : 0;
+		(void)fclose(f);
+	}
+	if (!err &&
+	    (memchr(text ? text : "", 0, n) || !utf8_is_valid(text, n)))
+		err = EILSEQ;
+
+	if (err) {
+		(void)snprintf(errbuf, CONF_ERR_MAX,
+			       "DIALOG_PROMPT: %.200s: %s", path,
+			       strerror(err));
+		mem_deref(text);
+	} else {
+		*textp = text;
+	}
+
+	return err;
+}
+
+static int setup_dialog(struct worker *w, char *errbuf)
+{
+	const struct conf *conf = w->shared->conf;
+	struct dialog_param dp = dialog_param_of(conf);
+	char *prompt = NULL;
+	int err = read_prompt(&prompt, conf->dialog_prompt, errbuf);
+
+	if (err)
+		return err;
+
+	dp.prompt = prompt;
+	err = backend_error(dialog_alloc(&w->dialog, &dp, &w->net), errbuf,
+			    dialog_setting(conf), dp.url, dialog_schemes());
+	mem_deref(prompt);
+
+	return err;
+}
+
 static int setup_backends(struct worker *w, char *errbuf)
 {
 	const struct conf *conf = w->shared->conf;
@@ -323,7 +381,6 @@ static int setup_backends(struct worker *w, char *errbuf)
 		.language = conf->language,
 		.ca_file = *conf->asr_ca_file ? conf->asr_ca_file : NULL,
 	};
-	const struct dialog_param dp = dialog_param_of(conf);
 	int err;
 
 	err = backend_error(asr_alloc(&w->asr, &ap, &w->net), errbuf,
@@ -331,9 +388,7 @@ static int setup_backends(struct worker *w, char *errbuf)
 				       : "ASR_SERVER_URL",
 			    ap.url, asr_schemes());
 	if (!err)
-		err = backend_error(dialog_alloc(&w->dialog, &dp, &w->net),
-				    errbuf, dialog_setting(conf), dp.url,
-				    dialog_schemes());
+		err = setup_dialog(w, errbuf);
 	if (!err)
 		err = setup_voice(w, errbuf);
 

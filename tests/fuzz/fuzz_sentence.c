@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	/* all of it comes out, in pieces that are never empty */
 	for (size_t pos = 0; pos < size; pos += n) {
 		n = sentence_cut(s + pos, size - pos, true);
-		if (!n || n > size - pos)
+		if (!n || n > size - pos || n > SENTENCE_MAX)
 			abort();
 		(void)sentence_clean(dst, s + pos, n);
 		if (strlen(dst) > n)
@@ -27,6 +27,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	if (sentence_cut(s, size, false) > size)
 		abort();
+	if (sentence_clause(s, size, true) > MIN(size, SENTENCE_MAX))
+		abort();
+	(void)sentence_is_end(s, size);
 	free(dst);
 
 	return 0;

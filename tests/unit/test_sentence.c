@@ -48,6 +48,59 @@ static void test_cut(void **state)
 	}
 }
 
+static void test_clause(void **state)
+{
+	static const struct {
+		const char *s;
+		bool last;
+		size_t n;
+	} tests[] = {
+		{"Yes. We do.", false, 4},
+		{"Yes, we do", false, 0},
+		{"Yes, we do", true, 10},
+		{"We open at half past six, and", false, 25},
+		{"We open at half past six,", false, 0}, /* 6,5? */
+		{"We open at half past six, as ever. And", false, 34},
+		{"It costs about a thousand 1,50 or", false, 0},
+		{"We open at half past six on weekdays; at weekends we open "
+		 "at eight. And",
+		 false, 37},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(tests); i++)
+		assert_int_equal(sentence_clause(tests[i].s,
+						 strlen(tests[i].s),
+						 tests[i].last),
+				 tests[i].n);
+}
+
+static void test_is_end(void **state)
+{
+	static const struct {
+		const char *s;
+		bool end;
+	} tests[] = {
+		{"Yes.", true}, {"Yes. ", true}, {"Yes.\" ", true},
+		{"Yes", false}, {"Wait…", true}, {"Yes,", false},
+		{"", false},    {" ", false},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(tests); i++)
+		assert_int_equal(
+			sentence_is_end(tests[i].s, strlen(tests[i].s)),
+			tests[i].end);
+}
+
+static void test_many_marks_are_bounded(void **state)
+{
+	char s[1000];
+
+	memset(s, '!', sizeof(s));
+	s[0] = 'a';
+	s[sizeof(s) - 1] = ' ';
+	assert_in_range(sentence_cut(s, sizeof(s), true), 1, SENTENCE_MAX);
+}
+
 static void test_long_text_is_cut_at_a_blank(void **state)
 {
 	char s[1000];
@@ -80,6 +133,12 @@ static void test_clean(void **state)
 		{"see https://a.example/x?y=1 now", "see now", true},
 		{"fine \xf0\x9f\x98\x80 day", "fine day", true},
 		{"ma\xc3\xad", "ma\xc3\xad", true},
+		{"- milk\n - eggs\n+ ham", "milk eggs ham", true},
+		{"half-baked - no", "half-baked - no", true},
+		{"\xe2\x80\xa2 milk", "milk", true},
+		{"see [our page](https://a.example/x) now", "see our page now",
+		 true},
+		{"[a](/b) (c) [d] (e f)", "a (c) d (e f)", true},
 		{"...", "...", false},
 		{"", "", false},
 		{"\x01\x02", "", false},
@@ -135,6 +194,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_clause),
+		cmocka_unit_test(test_is_end),
+		cmocka_unit_test(test_many_marks_are_bounded),
 		cmocka_unit_test(test_long_text_is_cut_at_a_blank),
 		cmocka_unit_test(test_clean),
 		cmocka_unit_test(test_origin),
