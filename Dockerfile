@@ -25,7 +25,8 @@ COPY scripts/install.sh /tmp/convod/scripts/
 RUN cd /tmp/convod && sh scripts/install.sh run \
     && rm -rf /tmp/convod /var/lib/apt/lists/* /var/cache/apt/*.bin \
     && useradd --system --no-create-home --home-dir /nonexistent \
-        --shell /usr/sbin/nologin --uid 10001 convod
+        --shell /usr/sbin/nologin --uid 10001 convod \
+    && install -d -o convod -m 700 /var/lib/convod
 COPY --from=build /out/usr /usr
 COPY LICENSE /usr/share/doc/convod/copyright
 

@@ -87,6 +87,7 @@ CV_BEGIN_DECLS
 	X(DIALOG, "dialog_seconds", "turn given to the dialog manager to the end of its reply") \
 	X(AUDIO_FIRST, "audio_first_seconds", "audio requested to first sample") \
 	X(TTS_FIRST, "tts_first_seconds", "text given to a voice behind HTTP to its first sample") \
+	X(TTS_CACHED, "tts_cached_seconds", "text whose audio was in memory to its first frame sent") \
 	X(ANSWER, "answer_seconds", "end of the caller's speech to first audible frame of the answer") \
 	X(LOOP_TURN, "loop_turn_seconds", "work done in one turn of a loop")
 /* clang-format on */

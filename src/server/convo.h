@@ -83,6 +83,7 @@ int speech_play_op(uint32_t utterance, const struct call_sound *s, void *arg);
 int speech_pause_op(uint32_t utterance, uint32_t ms, void *arg);
 int speech_prompt_op(uint32_t utterance, enum call_prompt prompt, bool first,
 		     void *arg);
+void speech_started(struct convo *cv, uint32_t utterance);
 void speech_forget(struct convo *cv, uint32_t utterance);
 
 #endif

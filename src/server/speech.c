@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 #include <convod/audio.h>
+#include <convod/clk.h>
 #include <convod/mem.h>
 #include <convod/metrics.h>
 #include "convo.h"
@@ -18,7 +19,8 @@ struct speech {
 	uint32_t utterance;
 	struct clip *clip;
 	struct clip_watch watch;
-	void *request; /* what fills the clip; dropping it cancels */
+	void *request;     /* what fills the clip; dropping it cancels */
+	uint64_t asked_us; /* of a cached text with nothing before it, or 0 */
 };
 
 static void destructor(void *arg)
@@ -114,9 +116,19 @@ static int speech_commit(struct speech *sp)
 	return 0;
 }
 
+/* The first frame of an utterance is out */
+void speech_started(struct convo *cv, uint32_t utterance)
+{
+	const struct speech *sp = find(cv, utterance);
+
+	if (sp && sp->asked_us)
+		metrics_latency(M_TTS_CACHED, clk_now_us() - sp->asked_us);
+}
+
 int speech_say_op(uint32_t utterance, const struct call_sound *s, void *arg)
 {
 	struct convo *cv = arg;
+	const uint64_t now_us = clk_now_us();
 	struct voice_req *request = NULL;
 	struct speech *sp = NULL;
 	int err = speech_alloc(&sp, cv, utterance);
@@ -136,6 +148,8 @@ int speech_say_op(uint32_t utterance, const struct call_sound *s, void *arg)
 		return err;
 	}
 	sp->request = request;
+	if (!request && !playout_is_busy(cv->playout, convo_now_ms(cv)))
+		sp->asked_us = now_us;
 
 	return speech_commit(sp);
 }

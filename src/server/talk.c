@@ -262,6 +262,7 @@ static void started_op(uint32_t utterance, uint64_t at_ms, void *arg)
 			 convo_since_ms(cv->speech_end_us));
 	}
 	cv->answering = false;
+	speech_started(cv, utterance);
 	call_started(cv->call, utterance, at_ms);
 }
 

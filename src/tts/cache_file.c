@@ -96,20 +96,14 @@ static bool is_whole(const uint8_t *p, size_t n, const struct voice_key *key,
 	return !memcmp(sum, p + n - sizeof(sum), sizeof(sum));
 }
 
-static int add_words(struct clip *c, const uint8_t *p, size_t words,
-		     size_t samples)
+static int add_words(struct clip *c, const uint8_t *p, size_t words)
 {
-	for (size_t i = 0; i < words; i++, p += WORD_BYTES) {
-		uint32_t pos = get_u32(p);
-		int err = pos > samples
-				  ? EBADMSG
-				  : clip_add_word(c, pos, get_u32(p + 4));
+	int err = 0;
 
-		if (err)
-			return err == EINVAL ? EBADMSG : err;
-	}
+	for (size_t i = 0; i < words && !err; i++, p += WORD_BYTES)
+		err = clip_add_word(c, get_u32(p), get_u32(p + 4));
 
-	return 0;
+	return err == EINVAL ? EBADMSG : err; /* they don't grow */
 }
 
 int cache_file_parse(struct clip **clipp, const uint8_t *p, size_t n,
@@ -127,7 +121,7 @@ int cache_file_parse(struct clip **clipp, const uint8_t *p, size_t n,
 	words = get_u32(p + WORDS_AT);
 	err = clip_alloc(&c, samples);
 	if (!err)
-		err = add_words(c, wordv, words, samples);
+		err = add_words(c, wordv, words);
 	if (!err)
 		err = clip_append(c, wordv + words * WORD_BYTES, samples);
 	if (err) {
