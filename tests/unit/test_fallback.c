@@ -95,7 +95,7 @@ static void test_first_is_late(void **state)
 	assert_int_equal(make_voice(f, true, 10), 0);
 	assert_int_equal(ask(f, &a, sentence), 0);
 	while (!f->second->asked)
-		loop_turn(f->net.loop, true);
+		loop_turn(f->net.loop, false);
 	assert_int_equal(busy(f->first), 0);
 	say(f->second, 100);
 	finish(f->second, 0);

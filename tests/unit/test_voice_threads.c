@@ -173,7 +173,7 @@ static void round_of(struct fixture *f, const struct member *m, unsigned n)
 	}
 	for (size_t i = 0; i < CALLERS; i++) {
 		while (v[i].clip && !clip_is_ended(v[i].clip))
-			loop_turn(f->net.loop, true);
+			loop_turn(f->net.loop, false);
 		if (!v[i].clip || !is_right(v[i].clip))
 			atomic_fetch_add(&crowd->wrong, 1);
 		drop(&v[i]);
