@@ -48,7 +48,8 @@ struct voice_engine {
 
 struct voice_param {
 	struct voice_engine first;
-	struct voice_engine fallback; /* tts is NULL: none */
+	struct voice_engine
+		fallback;    /* none: tts is NULL, or the same again */
 	uint32_t timeout_ms; /* until the fallback takes over from the first */
 	uint32_t max_ms;     /* longest clip */
 	struct voice_cache *cache; /* shared by all workers */

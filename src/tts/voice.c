@@ -309,7 +309,7 @@ static void failed(struct work *w, int err)
 	const bool next = !w->fell_back && !clip_len(w->clip) &&
 			  has_fallback(w->v, &w->spec);
 
-	if (!w->taken && err != ENODATA)
+	if (!w->taken && err != ENOMEM)
 		report(w, err);
 	drop_source(w);
 	if (w->seat && flight_leads(w->seat))
@@ -369,6 +369,8 @@ static int start_voice(struct work *w)
 	err = e->tts->be->speak(&w->request, e->tts, &t, from);
 	if (err)
 		metrics_inc(M_TTS_FAILED);
+	if (err == ENODATA)
+		w->speaking = false; /* the text's fault, not the voice's */
 
 	return err;
 }
@@ -836,6 +838,10 @@ int voice_alloc(struct voice **vp, const struct voice_param *prm,
 	err = set_engine(&v->enginev[FIRST], &prm->first);
 	if (!err)
 		err = set_engine(&v->enginev[FALLBACK], &prm->fallback);
+	/* the same voice again would wait for itself */
+	if (!err && !memcmp(&v->enginev[FIRST].key, &v->enginev[FALLBACK].key,
+			    sizeof(struct voice_key)))
+		v->enginev[FALLBACK].tts = mem_deref(v->enginev[FALLBACK].tts);
 	if (!err)
 		err = voice_cache_breaker(&v->breaker, v->cache,
 					  &v->enginev[FIRST].key);

@@ -138,6 +138,55 @@ static void test_no_fallback(void **state)
 	drop(&a);
 }
 
+static void test_the_same_again_is_no_fallback(void **state)
+{
+	struct fixture *f = *state;
+	struct voice_param prm = {
+		.first = {&f->first->tts, &first_param},
+		.fallback = {&f->second->tts, &first_param},
+		.timeout_ms = NEVER_MS,
+		.max_ms = MAX_MS,
+		.cache = f->cache,
+	};
+	struct caller a;
+
+	f->voice = mem_deref(f->voice);
+	assert_int_equal(voice_alloc(&f->voice, &prm, &f->net), 0);
+	assert_int_equal(ask(f, &a, sentence), 0);
+	finish(f->first, EREMOTEIO);
+	assert_int_equal(clip_error(a.clip), EREMOTEIO);
+	assert_int_equal(f->second->asked, 0);
+	drop(&a);
+}
+
+/* Silence again and again is a failure; a text without words is not */
+static void test_what_opens_the_circuit(void **state)
+{
+	struct fixture *f = *state;
+	char text[32];
+
+	f->first->err = ENODATA;
+	for (unsigned i = 0; i < 2 * BREAKER_FAILURES; i++) {
+		struct caller c;
+
+		(void)snprintf(text, sizeof(text), "... %u", i);
+		assert_int_equal(ask(f, &c, text), 0);
+		drop(&c);
+	}
+	assert_int_equal(metrics_gauge_value(M_TTS_CIRCUITS_OPEN), 0);
+
+	f->first->err = 0;
+	for (unsigned i = 0; i < BREAKER_FAILURES; i++) {
+		struct caller c;
+
+		(void)snprintf(text, sizeof(text), "Word %u", i);
+		assert_int_equal(ask(f, &c, text), 0);
+		finish(f->first, 0);
+		drop(&c);
+	}
+	assert_int_equal(metrics_gauge_value(M_TTS_CIRCUITS_OPEN), 1);
+}
+
 static void test_fallback_speaks_one_language(void **state)
 {
 	static const struct {
@@ -338,6 +387,8 @@ int main(void)
 		TEST(test_first_is_late),
 		TEST(test_begun_in_time_is_not_late),
 		TEST(test_no_fallback),
+		TEST(test_the_same_again_is_no_fallback),
+		TEST(test_what_opens_the_circuit),
 		TEST(test_fallback_speaks_one_language),
 		TEST(test_breaker),
 		TEST(test_nobody_waits_for_a_dead_voice),
