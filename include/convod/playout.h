@@ -139,10 +139,6 @@ struct playout_heard {
 void playout_heard(const struct playout *p, uint32_t utterance,
 		   struct playout_heard *h, uint64_t now_ms);
 
-/** Its ms */
-uint32_t playout_heard_ms(const struct playout *p, uint32_t utterance,
-			  uint64_t now_ms);
-
 /**
  * Play a clip over and over, from its beginning, while nothing else has
  * anything to send; what is queued goes before it at once, with a fade. At

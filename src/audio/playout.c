@@ -1,27 +1,19 @@
 /**
- * @file playout.c  Sends clips on time, and knows what was heard
+ * @file playout.c  Sends clips on time
  *
  * The carrier's buffer is modelled by one number: `ends_ms`, when it will have
  * played everything that was sent. Audio is sent while that lies less than the
  * lead ahead of now. Since each message moves `ends_ms` by exactly the audio
  * in it, deadlines are absolute: no error adds up while an utterance lasts.
- *
- * All utterances stand in one array, in the order in which they are heard:
- *
- *     sent, awaiting their marks | sending | waiting
- *     0 ...                        sentc     ...        itemc
- *
- * They keep their clips to the end, since a hold takes all that was not heard
- * back to the waiting ones. A finished one is reported once and forgotten.
  */
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <convod/audio.h>
 #include <convod/mem.h>
 #include <convod/metrics.h>
 #include <convod/playout.h>
+#include "playout_priv.h"
 #include "splice.h"
 
 enum {
@@ -32,57 +24,6 @@ enum {
 	FILLER_MS = 60, /* in one message */
 	FILLER_SAMPLES = FILLER_MS * AUDIO_PER_MS,
 	FILLER_EARLY_MS = PLAYOUT_FILLER_LEAD_MS - FILLER_MS,
-
-	/* A mark is on its way back, and the audio before it was on its way
-	 * there, for 0 to 200 ms; what is more is the carrier's delay */
-	ROUND_TRIP_MS = 100,
-	LATE_MAX_MS = 1000,
-};
-
-struct item {
-	struct clip *clip;
-	uint64_t ends_ms; /* when the carrier has played what was sent of it */
-	uint32_t utterance;
-	uint32_t from; /* sample at which sending began: 0, or resumed here */
-	uint32_t pos;  /* sample up to which it was sent, with padding */
-	bool begun;    /* started() was called */
-};
-
-/* What finished() is told of */
-struct over {
-	uint32_t utterance;
-	uint32_t ms; /* of its clip */
-};
-
-struct playout {
-	const struct playout_ops *ops;
-	void *arg;
-	uint32_t lead_ms;
-	uint32_t message; /* samples */
-	uint32_t generation;
-	uint32_t late_ms; /* the carrier plays later than the model says */
-	uint32_t mark_late_ms; /* by the last mark */
-	uint64_t ends_ms;
-	uint8_t last; /* code sent last: what follows must not click */
-	bool ran_dry; /* this gap in an utterance has been counted */
-	bool held;
-	bool closed;
-	bool clear_owed; /* the carrier did not read when it was due */
-
-	bool filling; /* what was sent last is of a filler */
-	struct clip *filler;
-	size_t filler_pos; /* the next sample */
-	bool filler_new;   /* nothing of it has been sent */
-
-	/* What an utterance that was held had been heard of */
-	uint32_t again_utterance;
-	uint32_t again_heard; /* samples; 0: no such utterance */
-
-	struct over over; /* what was heard to its end last */
-
-	size_t sentc;
-	size_t itemc;
-	struct item itemv[PLAYOUT_MARKS_MAX + PLAYOUT_QUEUE_MAX];
 };
 
 static void destructor(void *arg)
@@ -116,7 +57,7 @@ int playout_alloc(struct playout **pp, const struct playout_ops *ops,
 	p->lead_ms = lead_ms;
 	p->message = message * FRAME_SAMPLES;
 	p->last = ULAW_SILENCE;
-	p->mark_late_ms = LATE_MAX_MS; /* the first mark is believed */
+	p->mark_late_ms = PLAYOUT_LATE_MAX_MS; /* the first is believed */
 	*pp = p;
 
 	return 0;
@@ -132,8 +73,8 @@ static int insert(struct playout *p, struct clip *c, uint32_t utterance,
 
 	memmove(p->itemv + at + 1, p->itemv + at,
 		(p->itemc - at) * sizeof(*p->itemv));
-	p->itemv[at] = (struct item){.clip = mem_ref(c),
-				     .utterance = utterance};
+	p->itemv[at] = (struct playout_item){.clip = mem_ref(c),
+					     .utterance = utterance};
 	++p->itemc;
 
 	return 0;
@@ -175,44 +116,20 @@ int playout_replace(struct playout *p, struct clip *c, uint32_t utterance)
 /* ------------------------------------------------------------- ledger */
 
 /* The one that is being sent, or the next; NULL if there is none */
-static struct item *sending(struct playout *p)
+static struct playout_item *sending(struct playout *p)
 {
 	return p->sentc < p->itemc ? &p->itemv[p->sentc] : NULL;
 }
 
-static bool is_all_sent(const struct item *it)
+static bool is_all_sent(const struct playout_item *it)
 {
 	return clip_is_ended(it->clip) && it->pos >= clip_len(it->clip);
 }
 
-/* Samples that the caller has heard of it */
-static uint32_t heard_samples(const struct playout *p, const struct item *it,
-			      uint64_t now_ms)
+struct playout_over playout_take_first(struct playout *p)
 {
-	uint64_t ends_ms = it->ends_ms + p->late_ms;
-	uint64_t left_ms = ends_ms > now_ms ? ends_ms - now_ms : 0;
-	uint64_t left = MIN(left_ms * AUDIO_PER_MS, it->pos - it->from);
-	uint32_t again = p->again_utterance == it->utterance ? p->again_heard
-							     : 0;
-	uint32_t pos = it->pos - (uint32_t)left;
-
-	pos = (uint32_t)MIN(pos, clip_len(it->clip));
-
-	return it->begun ? MAX(pos, again) : 0;
-}
-
-static bool is_all_heard(const struct playout *p, const struct item *it,
-			 uint64_t now_ms)
-{
-	return it->begun && clip_is_ended(it->clip) &&
-	       heard_samples(p, it, now_ms) >= clip_len(it->clip);
-}
-
-/* Take the first one out */
-static struct over take_first(struct playout *p)
-{
-	struct item it = p->itemv[0];
-	struct over over = {
+	struct playout_item it = p->itemv[0];
+	struct playout_over over = {
 		.utterance = it.utterance,
 		.ms = (uint32_t)(clip_len(it.clip) / AUDIO_PER_MS),
 	};
@@ -225,19 +142,18 @@ static struct over take_first(struct playout *p)
 	return over;
 }
 
-/* The handler may ask what was heard, and call back into playout */
-static void tell_over(struct playout *p, struct over over, bool heard)
+void playout_tell_over(struct playout *p, struct playout_over over, bool heard)
 {
 	if (heard)
 		p->over = over;
 	p->ops->finished(over.utterance, heard, p->arg);
 }
 
-static void finish_first(struct playout *p, bool heard)
+void playout_finish_first(struct playout *p, bool heard)
 {
-	struct over over = take_first(p);
+	struct playout_over over = playout_take_first(p);
 
-	tell_over(p, over, heard);
+	playout_tell_over(p, over, heard);
 }
 
 /* When the next mark is given up */
@@ -316,12 +232,12 @@ static int send_decay(struct playout *p, uint64_t now_ms)
  */
 static int finish_sending(struct playout *p, uint64_t now_ms)
 {
-	struct item *it = sending(p);
+	struct playout_item *it = sending(p);
 	char name[PLAYOUT_MARK_MAX];
 	int err;
 
 	if (!it->begun) {
-		struct item empty = *it;
+		struct playout_item empty = *it;
 
 		--p->itemc;
 		memmove(it, it + 1, (p->itemc - p->sentc) * sizeof(*p->itemv));
@@ -358,7 +274,7 @@ static void count_gap(struct playout *p)
 
 static int send_speech(struct playout *p, size_t n, bool last, uint64_t now_ms)
 {
-	struct item *it = sending(p);
+	struct playout_item *it = sending(p);
 	int err;
 
 	if (it->pos > it->from && p->ends_ms < now_ms)
@@ -383,7 +299,8 @@ static int send_speech(struct playout *p, size_t n, bool last, uint64_t now_ms)
 }
 
 /* Size of the next message, if that much is there already */
-static size_t message_samples(const struct playout *p, const struct item *it)
+static size_t message_samples(const struct playout *p,
+			      const struct playout_item *it)
 {
 	size_t len = clip_len(it->clip);
 
@@ -400,7 +317,7 @@ static size_t message_samples(const struct playout *p, const struct item *it)
 static int send_little(struct playout *p, size_t n, uint64_t now_ms,
 		       uint64_t *at)
 {
-	const struct item *it = sending(p);
+	const struct playout_item *it = sending(p);
 	uint64_t half_ms = now_ms + p->lead_ms / 2;
 
 	*at = UINT64_MAX; /* the clip's watcher calls again */
@@ -423,7 +340,7 @@ static int send_little(struct playout *p, size_t n, uint64_t now_ms,
 /* Send one message. EINPROGRESS: nothing more before `at` */
 static int send_message(struct playout *p, uint64_t now_ms, uint64_t *at)
 {
-	const struct item *it = sending(p);
+	const struct playout_item *it = sending(p);
 	size_t n = message_samples(p, it);
 	size_t len = clip_len(it->clip);
 	size_t avail = len - MIN(it->pos, len);
@@ -439,7 +356,7 @@ static int send_message(struct playout *p, uint64_t now_ms, uint64_t *at)
 }
 
 /* Time at which there is room for the next message */
-static uint64_t due_ms(const struct playout *p, const struct item *it)
+static uint64_t due_ms(const struct playout *p, const struct playout_item *it)
 {
 	uint64_t ms = whole_frames(message_samples(p, it)) / AUDIO_PER_MS;
 	uint64_t early = p->lead_ms - MIN(ms, p->lead_ms);
@@ -459,7 +376,7 @@ static uint64_t due_ms(const struct playout *p, const struct item *it)
 /* Utterances: all that is due. EINPROGRESS: nothing more before `at` */
 static int send_due(struct playout *p, uint64_t now_ms, uint64_t *at)
 {
-	const struct item *it;
+	const struct playout_item *it;
 	int err;
 
 	while (!p->held && !p->closed && (it = sending(p))) {
@@ -476,8 +393,7 @@ static int send_due(struct playout *p, uint64_t now_ms, uint64_t *at)
 	return 0;
 }
 
-/* What a carrier has yet to forget comes before anything new */
-static int send_clear(struct playout *p)
+int playout_send_clear(struct playout *p)
 {
 	int err = p->clear_owed && !p->closed ? p->ops->clear(p->arg) : 0;
 
@@ -488,6 +404,8 @@ static int send_clear(struct playout *p)
 
 	return err;
 }
+
+/* ------------------------------------------------------------- filler */
 
 /* The next samples of the loop; returns where it goes on */
 static size_t fill(const struct clip *c, size_t pos, uint8_t *ulawv, size_t n,
@@ -508,7 +426,7 @@ static size_t fill(const struct clip *c, size_t pos, uint8_t *ulawv, size_t n,
 
 static bool is_filler_due(struct playout *p)
 {
-	const struct item *it = sending(p);
+	const struct playout_item *it = sending(p);
 
 	/* an answer's own gaps stay silent */
 	return p->filler && clip_is_ended(p->filler) && clip_len(p->filler) &&
@@ -578,9 +496,9 @@ uint64_t playout_tick(struct playout *p, uint64_t now_ms)
 
 	/* Marks that never come back must not hang a call */
 	while (expiry_ms(p) <= now_ms)
-		finish_first(p, true);
+		playout_finish_first(p, true);
 
-	err = send_clear(p);
+	err = playout_send_clear(p);
 	if (!err)
 		err = send_due(p, now_ms, &at);
 	if ((!err || err == EINPROGRESS) && !p->held && !p->closed)
@@ -594,232 +512,4 @@ uint64_t playout_tick(struct playout *p, uint64_t now_ms)
 	}
 
 	return MIN(at, expiry_ms(p));
-}
-
-/* ----------------------------------------------- clear, hold and resume */
-
-/* Take out what was heard to its end: a returned mark could only say so */
-static size_t take_heard(struct playout *p, struct over *overv,
-			 uint64_t now_ms)
-{
-	size_t n = 0;
-
-	while (p->itemc && is_all_heard(p, &p->itemv[0], now_ms))
-		overv[n++] = take_first(p);
-
-	return n;
-}
-
-/* Make the carrier forget what it has, marks included */
-static void empty_carrier(struct playout *p, bool in_carrier, uint64_t now_ms)
-{
-	++p->generation;
-	p->ends_ms = now_ms;
-	p->last = ULAW_SILENCE;
-	p->ran_dry = false;
-	p->filling = false;
-	p->clear_owed |= in_carrier;
-	(void)send_clear(p);
-}
-
-static bool is_in_carrier(const struct playout *p, uint64_t now_ms)
-{
-	return !p->held && ((p->itemc && p->itemv[0].begun) ||
-			    p->ends_ms + p->late_ms > now_ms);
-}
-
-void playout_clear(struct playout *p, uint64_t now_ms)
-{
-	bool in_carrier = is_in_carrier(p, now_ms);
-	struct over overv[ARRAY_SIZE(p->itemv)];
-	size_t heardc = take_heard(p, overv, now_ms), n = heardc;
-
-	while (p->itemc)
-		overv[n++] = take_first(p);
-	p->held = false;
-	p->again_heard = 0;
-	playout_filler(p, NULL);
-	empty_carrier(p, in_carrier, now_ms);
-
-	for (size_t i = 0; i < n; i++)
-		tell_over(p, overv[i], i < heardc);
-}
-
-void playout_hold(struct playout *p, uint64_t now_ms)
-{
-	bool in_carrier = is_in_carrier(p, now_ms);
-	struct over overv[ARRAY_SIZE(p->itemv)];
-	size_t heardc;
-
-	if (p->held)
-		return;
-
-	heardc = take_heard(p, overv, now_ms);
-	if (p->itemc) {
-		uint32_t heard = heard_samples(p, &p->itemv[0], now_ms);
-
-		p->again_utterance = p->itemv[0].utterance;
-		p->again_heard = heard;
-	}
-	for (size_t i = 0; i < p->itemc; i++)
-		p->itemv[i].from = p->itemv[i].pos = 0;
-	p->sentc = 0;
-	p->held = true;
-	empty_carrier(p, in_carrier, now_ms);
-
-	for (size_t i = 0; i < heardc; i++)
-		tell_over(p, overv[i], true);
-}
-
-/* The last word that began by then; NULL if there is none */
-static const struct clip_word *word_at(const struct clip *c, uint32_t pos)
-{
-	const struct clip_word *wordv;
-	size_t n = clip_words(c, &wordv);
-
-	while (n && wordv[n - 1].pos > pos)
-		--n;
-
-	return n ? &wordv[n - 1] : NULL;
-}
-
-static uint32_t resume_pos(const struct clip *c, uint32_t heard)
-{
-	uint32_t frame = heard - MIN(heard, FRAME_SAMPLES);
-	const struct clip_word *word = word_at(c, frame), *wordv;
-
-	/* in time for the ramp to be over when the word begins */
-	if (word)
-		return word->pos - MIN(word->pos, SPLICE_SAMPLES);
-	if (clip_words(c, &wordv))
-		return 0;
-
-	return (uint32_t)splice_pause(clip_data(c), clip_len(c), frame);
-}
-
-void playout_resume(struct playout *p, uint64_t now_ms)
-{
-	struct item *it = p->itemc ? &p->itemv[0] : NULL;
-
-	if (!p->held)
-		return;
-
-	p->held = false;
-	if (!it || !it->begun)
-		return;
-
-	/* The clip may have ended meanwhile, without anything more to hear */
-	it->pos = is_all_heard(p, it, now_ms)
-			  ? (uint32_t)clip_len(it->clip)
-			  : resume_pos(it->clip, p->again_heard);
-	it->from = it->pos;
-}
-
-/* -------------------------------------------------------------- marks */
-
-/* A letter and a number at *sp, which moves on behind it. The name comes from
- * outside: sscanf() would not notice a number that is too large. */
-static bool mark_number(uint32_t *np, const char **sp, char letter)
-{
-	unsigned long n;
-	char *end;
-
-	if ((*sp)[0] != letter || (*sp)[1] < '0' || (*sp)[1] > '9')
-		return false;
-
-	errno = 0;
-	n = strtoul(*sp + 1, &end, 10);
-	if (errno || n > UINT32_MAX)
-		return false;
-
-	*np = (uint32_t)n;
-	*sp = end;
-
-	return true;
-}
-
-static const struct item *find_sent(const struct playout *p,
-				    uint32_t utterance)
-{
-	for (size_t i = 0; i < p->sentc; i++) {
-		if (p->itemv[i].utterance == utterance)
-			return &p->itemv[i];
-	}
-
-	return NULL;
-}
-
-void playout_mark(struct playout *p, const char *name, uint64_t now_ms)
-{
-	uint32_t utterance, generation;
-	const struct item *it;
-	uint64_t late_ms;
-
-	if (!mark_number(&utterance, &name, 'u') ||
-	    !mark_number(&generation, &name, 'g') || *name ||
-	    generation != p->generation)
-		return;
-
-	it = find_sent(p, utterance);
-	if (!it)
-		return;
-
-	/* One mark may have been held up alone; two were late as the audio */
-	late_ms = now_ms - MIN(now_ms, it->ends_ms + ROUND_TRIP_MS);
-	late_ms = MIN(late_ms, LATE_MAX_MS);
-	p->late_ms = (uint32_t)MIN(late_ms, p->mark_late_ms);
-	p->mark_late_ms = (uint32_t)late_ms;
-
-	/* Marks return in order: one that is missing before it was lost */
-	while (find_sent(p, utterance)) {
-		bool found = p->itemv[0].utterance == utterance;
-
-		finish_first(p, true);
-		if (found)
-			return;
-	}
-}
-
-/* -------------------------------------------------------------- heard */
-
-void playout_heard(const struct playout *p, uint32_t utterance,
-		   struct playout_heard *h, uint64_t now_ms)
-{
-	*h = (struct playout_heard){0};
-	if (utterance == p->over.utterance)
-		h->ms = h->total_ms = p->over.ms;
-
-	for (size_t i = 0; i < p->itemc; i++) {
-		const struct item *it = &p->itemv[i];
-		const struct clip_word *word, *wordv;
-		uint32_t pos;
-
-		if (it->utterance != utterance)
-			continue;
-
-		pos = heard_samples(p, it, now_ms);
-		h->ms = pos / AUDIO_PER_MS;
-		if (clip_is_ended(it->clip))
-			h->total_ms = (uint32_t)(clip_len(it->clip) /
-						 AUDIO_PER_MS);
-		h->timed = clip_words(it->clip, &wordv);
-		word = pos ? word_at(it->clip, pos) : NULL;
-		h->text = word ? word->text : 0;
-		return;
-	}
-}
-
-uint32_t playout_heard_ms(const struct playout *p, uint32_t utterance,
-			  uint64_t now_ms)
-{
-	struct playout_heard h;
-
-	playout_heard(p, utterance, &h, now_ms);
-
-	return h.ms;
-}
-
-bool playout_is_busy(const struct playout *p, uint64_t now_ms)
-{
-	return p->itemc || (p->ends_ms > now_ms && !p->filling);
 }

@@ -156,6 +156,16 @@ static inline void run(struct fake *f, uint64_t from_ms, uint64_t to_ms)
 		playout_tick(f->p, now);
 }
 
+static inline uint32_t heard_ms(const struct fake *f, uint32_t utterance,
+				uint64_t now_ms)
+{
+	struct playout_heard h;
+
+	playout_heard(f->p, utterance, &h, now_ms);
+
+	return h.ms;
+}
+
 static inline void forget(struct fake *f)
 {
 	f->text[0] = '\0';

@@ -30,8 +30,8 @@ static void test_deadlines_are_absolute(void **state)
 		if (next != UINT64_MAX)
 			now = next + 7;
 	}
-	assert_int_equal(playout_heard_ms(f->p, 1, 1000 + 8800), 8800);
-	assert_int_equal(playout_heard_ms(f->p, 1, 1000 + 9000), 9000);
+	assert_int_equal(heard_ms(f, 1, 1000 + 8800), 8800);
+	assert_int_equal(heard_ms(f, 1, 1000 + 9000), 9000);
 }
 
 static void test_mark_behind_the_last_audio(void **state)
@@ -49,8 +49,8 @@ static void test_mark_behind_the_last_audio(void **state)
 	assert_false(playout_is_busy(f->p, 61));
 
 	/* whoever is told that it is over may ask how long it was */
-	assert_int_equal(playout_heard_ms(f->p, 7, 61), 50);
-	assert_int_equal(playout_heard_ms(f->p, 8, 61), 0);
+	assert_int_equal(heard_ms(f, 7, 61), 50);
+	assert_int_equal(heard_ms(f, 8, 61), 0);
 }
 
 static void test_mark_that_never_comes(void **state)
@@ -104,7 +104,7 @@ static void test_clear_voids_marks(void **state)
 	playout_tick(f->p, 0);
 	forget(f);
 
-	assert_int_equal(playout_heard_ms(f->p, 2, 160), 100);
+	assert_int_equal(heard_ms(f, 2, 160), 100);
 	playout_clear(f->p, 160);
 	/* the first was over by the clock */
 	assert_string_equal(f->text, "C F1 X2 X3 ");
@@ -210,8 +210,8 @@ static void test_late_tick(void **state)
 	assert_string_equal(f->text, "M120 M120 ");
 	assert_int_equal(f->first, ULAW_SILENCE);
 	assert_int_equal(metrics_counter(M_UNDERRUNS), before + 1);
-	assert_int_equal(playout_heard_ms(f->p, 1, 620), 300);
-	assert_int_equal(playout_heard_ms(f->p, 1, 720), 400);
+	assert_int_equal(heard_ms(f, 1, 620), 300);
+	assert_int_equal(heard_ms(f, 1, 720), 400);
 	forget(f);
 	playout_tick(f->p, 679);
 	assert_string_equal(f->text, "");

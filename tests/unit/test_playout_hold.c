@@ -338,7 +338,7 @@ static void test_heard_by_late_marks(void **state)
 		playout_mark(f->p, "u1g0", 60 + tests[i].late_msv[0]);
 		playout_mark(f->p, "u2g0", 120 + tests[i].late_msv[1]);
 		run(f, 0, 8000);
-		assert_int_equal(playout_heard_ms(f->p, 3, 8000),
+		assert_int_equal(heard_ms(f, 3, 8000),
 				 8000 - 120 - tests[i].want_ms);
 		mem_deref(f->p);
 		mem_deref(f);
