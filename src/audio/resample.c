@@ -134,7 +134,8 @@ int resampler_push(struct resampler *r, const float *v, size_t frames,
 		size_t n = MIN(frames, (size_t)BLOCK);
 
 		mix(monov, v, n, r->channels);
-		v += n * r->channels;
+		if (n)
+			v += n * r->channels;
 		frames -= n;
 		if (r->src)
 			err = process(r, monov, n, last && !frames, h, arg);

@@ -37,7 +37,8 @@ enum voiceflow_type {
 	VF_CHOICE,       /* list: the buttons                             */
 	VF_KEYS,         /* list: the paths of a DTMF action              */
 	VF_NO_REPLY,     /* ms                                            */
-	VF_TRANSFER,     /* text: the number, "": not said                */
+	VF_TRANSFER,     /* text: the number, "": not said; on: it came as
+			  * words, which their voice speaks, too          */
 	VF_INTERRUPTION, /* on: may the caller interrupt from now on?     */
 	VF_END,
 	VF_COMPLETION, /* state; text: a piece of what is being written */
@@ -159,10 +160,10 @@ struct voiceflow_request_param {
 	const char *const *headerv; /* lives as long as the request */
 	const char *secret;         /* likewise; never logged */
 	char *body;
-	bool stream;  /* the answer comes as events */
-	bool twice;   /* may be done twice without harm */
-	bool nothing; /* of the answer only the status counts */
-	uint32_t timeout_ms;
+	bool stream;         /* the answer comes as events */
+	bool twice;          /* may be done twice without harm */
+	bool nothing;        /* of the answer only the status counts */
+	uint32_t timeout_ms; /* no turn runs longer over there */
 	uint64_t end_ms; /* time of the loop; nothing is sent again after it */
 	struct voiceflow_reply *reply;
 };

@@ -7,8 +7,9 @@
  * What is being written (completion) is said sentence by sentence. What their
  * voice speaks (audio events) is one clip a message, which grows as the pieces
  * come. Its words come in a trace of their own, before or after it
- * (unverified), so texts are held until there is audio for them; those for
- * which none came are spoken by our voice in the end.
+ * (unverified), so texts are held until there is audio for them: the n-th
+ * message is taken for that of the n-th text. Those for which none came are
+ * spoken by our voice in the end.
  *
  *	reply ──▶ clip that arrives, text not yet said, buttons and paths
  */
@@ -45,21 +46,24 @@ struct voiceflow_reply {
 	char *number; /* to transfer to, NULL: no transfer */
 	struct text text;
 	struct clip *clip;
-	bool played;    /* the clip was given to the caller         */
-	unsigned heard; /* clips whose text has not come            */
+	bool arriving;  /* between an audio's start and end    */
+	bool played;    /* its clip was given to the caller    */
+	unsigned texts; /* counted with audio only             */
+	unsigned audios;
+	unsigned unspeakable; /* number of the text "transfer-now"   */
 	unsigned ignored;
 };
 
 static void begin(struct voiceflow_reply *r)
 {
-	r->muted = r->ended = r->played = false;
+	r->muted = r->ended = r->arriving = r->played = false;
 	r->fresh = true;
 	r->number = mem_deref(r->number);
 	r->text.n = 0;
 	if (r->clip)
 		clip_end(r->clip, ECANCELED);
 	r->clip = mem_deref(r->clip);
-	r->heard = r->ignored = 0;
+	r->texts = r->audios = r->unspeakable = r->ignored = 0;
 }
 
 static void destructor(void *arg)
@@ -196,10 +200,9 @@ static void say_sentences(struct voiceflow_reply *r, bool last)
 /** A text for which audio comes, or has come */
 static void hold(struct voiceflow_reply *r, const char *text)
 {
-	if (r->heard)
-		--r->heard;
-	else if ((r->text.n && append(&r->text, "\n")) ||
-		 append(&r->text, text))
+	if (++r->texts <= r->audios)
+		return;
+	if ((r->text.n && append(&r->text, "\n")) || append(&r->text, text))
 		++r->ignored;
 }
 
@@ -232,7 +235,14 @@ static void end_clip(struct voiceflow_reply *r, int err)
 	if (r->clip)
 		clip_end(r->clip, err);
 	r->clip = mem_deref(r->clip);
-	r->played = false;
+	r->arriving = r->played = false;
+}
+
+static void begin_clip(struct voiceflow_reply *r)
+{
+	end_clip(r, 0);
+	++r->audios;
+	r->arriving = true;
 }
 
 /** With its first bytes: a clip that stays empty would count as failed */
@@ -240,8 +250,6 @@ static void play_clip(struct voiceflow_reply *r)
 {
 	struct clip *clip = mem_ref(r->clip);
 
-	if (!r->text.n)
-		++r->heard;
 	r->played = true;
 	act(r, (struct dialog_act){.type = DIALOG_PLAY,
 				   .clip = clip,
@@ -280,9 +288,11 @@ static void audio(struct voiceflow_reply *r, const struct voiceflow_trace *t)
 	if (r->muted || !r->prm.audio)
 		return;
 
-	if (t->state != VF_CONTENT)
+	if (t->state == VF_STOP)
 		end_clip(r, 0);
-	else
+	else if (t->state == VF_START || !r->arriving)
+		begin_clip(r);
+	if (t->state == VF_CONTENT && r->audios != r->unspeakable)
 		audio_content(r, t->text);
 }
 
@@ -372,6 +382,8 @@ void voiceflow_reply_trace(const struct voiceflow_trace *t, void *arg)
 		    (struct dialog_act){.type = DIALOG_SILENCE, .ms = t->ms});
 		break;
 	case VF_TRANSFER:
+		if (t->on)
+			r->unspeakable = ++r->texts;
 		transfer(r, t->text);
 		break;
 	case VF_INTERRUPTION:

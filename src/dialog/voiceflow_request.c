@@ -45,10 +45,11 @@ struct voiceflow_request {
 	char *body; /* what is not events */
 	size_t bodyc;
 	struct tmr *tmr;
-	bool again; /* this is the second time */
-	bool plain; /* not events, though asked for */
-	bool begun; /* the first byte of the body was seen */
-	bool over;  /* doneh was called */
+	bool again;  /* this is the second time */
+	bool plain;  /* not events, though asked for */
+	bool begun;  /* the first byte of the body was seen */
+	bool over;   /* doneh was called */
+	bool let_go; /* nobody wants the answer: not for long */
 };
 
 static int start(struct voiceflow_request *r);
@@ -73,6 +74,7 @@ static void finish(struct voiceflow_request *r, int err)
 		return;
 
 	r->over = true;
+	tmr_cancel(r->tmr);
 	r->doneh(err, r->arg);
 }
 
@@ -154,12 +156,14 @@ static void release(struct voiceflow_request *r, void *owner)
 	mem_deref(owner);
 }
 
-static void again_handler(void *arg)
+static void timer_handler(void *arg)
 {
 	void *owner;
 	struct voiceflow_request *r = hold(arg, &owner);
-	int err = start(r);
+	int err;
 
+	r->http = mem_deref(r->http);
+	err = r->let_go ? ETIMEDOUT : start(r);
 	if (err)
 		finish(r, err);
 	release(r, owner);
@@ -169,9 +173,13 @@ bool voiceflow_request_let_go(struct voiceflow_request *r)
 {
 	bool waiting = tmr_is_running(r->tmr);
 
-	tmr_cancel(r->tmr);
-	r->again = true;
+	r->again = r->let_go = true;
 	r->over = r->over || waiting;
+	if (r->over)
+		tmr_cancel(r->tmr);
+	else
+		/* comments could keep a stream alive for long */
+		tmr_start(r->tmr, r->prm.timeout_ms);
 
 	return waiting;
 }
@@ -371,7 +379,7 @@ int voiceflow_request_alloc(struct voiceflow_request **rp,
 	mem_ref(prm->reply);
 	r->doneh = doneh;
 	r->arg = arg;
-	err = tmr_alloc(&r->tmr, prm->net->loop, again_handler, r);
+	err = tmr_alloc(&r->tmr, prm->net->loop, timer_handler, r);
 	if (!err)
 		err = start(r);
 	if (err)

@@ -40,6 +40,7 @@ static void read_message(struct voiceflow_trace *t, const char *message)
 		t->type = VF_QUIET;
 	} else if (voiceflow_is_transfer(message)) {
 		t->type = VF_TRANSFER;
+		t->on = true;
 	} else {
 		t->type = VF_SAY;
 		t->text = message;

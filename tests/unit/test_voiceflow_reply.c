@@ -708,6 +708,30 @@ static void test_clip_grows(void **state)
 	tear_down(&f);
 }
 
+/* Their voice has spoken the command, too */
+static void test_transfer_is_not_heard(void **state)
+{
+	struct fixture f = {0};
+
+	(void)state;
+	assert_int_equal(set_up(&f, true), 0);
+	push_text(&f, "One.");
+	push_text(&f, "transfer-now");
+	push(&f, "audio", "start", NULL);
+	push_audio(&f, 160);
+	push(&f, "audio", "end", NULL);
+	push(&f, "audio", "start", NULL);
+	push_audio(&f, 160);
+	push(&f, "audio", "end", NULL);
+	push_text(&f, "Three.");
+	push_audio(&f, 160); /* without a start */
+	push(&f, "audio", "end", NULL);
+	assert_true(voiceflow_reply_end(f.reply, 0));
+	assert_string_equal(f.notes, "[play clip One.][play clip Three.]"
+				     "[transfer ]");
+	tear_down(&f);
+}
+
 static void test_audio_that_nobody_wants(void **state)
 {
 	struct fixture f = {0};
@@ -926,6 +950,7 @@ int main(void)
 		cmocka_unit_test(test_older_spelling),
 		cmocka_unit_test(test_order_is_kept),
 		cmocka_unit_test(test_clip_grows),
+		cmocka_unit_test(test_transfer_is_not_heard),
 		cmocka_unit_test(test_audio_that_nobody_wants),
 		cmocka_unit_test(test_endless_audio),
 		cmocka_unit_test(test_data_uris),

@@ -1,4 +1,5 @@
 /* Voiceflow's sessions over real sockets, with answers that come as events */
+#include "../../src/dialog/voiceflow.h"
 #include "voiceflow_peer.h"
 
 /* ---------------------------------------------------------------- streams */
@@ -184,6 +185,89 @@ static void test_stream_given_up(void **state)
 	assert_int_equal(world.overlaps, 0);
 }
 
+struct owner {
+	struct voiceflow_request *req;
+	int done, err;
+};
+
+static void owner_destructor(void *arg)
+{
+	struct owner *o = arg;
+
+	mem_deref(o->req);
+}
+
+static void request_handler(int err, void *arg)
+{
+	struct owner *o = arg;
+
+	++o->done;
+	o->err = err;
+}
+
+static void no_act_handler(const struct dialog_act *a, void *arg)
+{
+	(void)a;
+	(void)arg;
+}
+
+static int send_request(struct fixture *f, struct owner *o)
+{
+	static const char *const headerv[] = {"Accept: */*", NULL};
+	const struct voiceflow_reply_param rp = {
+		.net = &f->net, .origin = "", .acth = no_act_handler};
+	struct voiceflow_request_param prm = {.net = &f->net,
+					      .method = "POST",
+					      .headerv = headerv,
+					      .secret = KEY,
+					      .stream = true,
+					      .timeout_ms = 300};
+	int err = str_dup(&prm.call_id, "CA1");
+
+	if (!err)
+		err = str_dup(&prm.url, f->server.url);
+	if (!err)
+		err = str_dup(&prm.body, "{}");
+	if (!err)
+		err = voiceflow_reply_alloc(&prm.reply, &rp);
+	if (!err)
+		err = voiceflow_request_alloc(&o->req, &prm, request_handler,
+					      o);
+	mem_deref(prm.call_id);
+	mem_deref(prm.url);
+	mem_deref(prm.body);
+	mem_deref(prm.reply);
+
+	return err;
+}
+
+/* Comments keep a stream alive, but not for long what nobody wants */
+static void test_stream_without_end(void **state)
+{
+	struct fixture *f = *state;
+	struct owner *o = mem_zalloc(sizeof(*o), owner_destructor);
+	uint64_t at_ms;
+
+	assert_non_null(o);
+	assert_int_equal(set_up_net(f, &(struct how_to){0}), 0);
+	will((struct answer){
+		.how = STREAM,
+		.body = ":|:|:|:|:|:|:|:|:|:|:|:|:|:|:|:|:|:|:|:|:|:|:|:|"});
+	assert_int_equal(send_request(f, o), 0);
+	run_until_asked(f, 1);
+	assert_false(voiceflow_request_let_go(o->req));
+	for (at_ms = loop_now_ms(f->loop) + 50; !o->done;) {
+		loop_turn(f->loop, false);
+		if (loop_now_ms(f->loop) < at_ms)
+			continue;
+		go();
+		at_ms += 50;
+	}
+	assert_int_equal(o->err, ETIMEDOUT);
+	assert_int_equal(o->done, 1);
+	mem_deref(o);
+}
+
 #define AUDIO(s)                                                          \
 	"event: trace\ndata: {\"type\":\"audio\",\"payload\":{\"state\":" \
 	"\"content\",\"content\":\"" s "\"}}\n\n"
@@ -232,10 +316,10 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_a_stream),        TEST(test_stream_fixtures),
-		TEST(test_stream_faults),   TEST(test_stream_may_take_long),
-		TEST(test_stream_given_up), TEST(test_audio_as_it_comes),
-		TEST(test_out_of_memory),
+		TEST(test_a_stream),          TEST(test_stream_fixtures),
+		TEST(test_stream_faults),     TEST(test_stream_may_take_long),
+		TEST(test_stream_given_up),   TEST(test_stream_without_end),
+		TEST(test_audio_as_it_comes), TEST(test_out_of_memory),
 	};
 
 	json_set_alloc_funcs(mem_raw_malloc, mem_raw_free);
