@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <convod/audio.h>
+#include <convod/str.h>
 #include "sim.h"
 
 static uint64_t arrival_ms(struct sim *s)
@@ -135,7 +136,7 @@ static void send_back(struct sim *s, const char *name, uint64_t due_ms)
 	++c->markc;
 	m->serial = ++c->serial;
 	m->due_ms = due_ms;
-	snprintf(m->name, sizeof(m->name), "%s", name);
+	str_copy(m->name, sizeof(m->name), name);
 	queue_push(s, due_ms + s->plan.carrier.delay_ms - s->now_ms,
 		   mark_event, m->serial, NULL);
 }

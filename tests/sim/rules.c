@@ -104,7 +104,7 @@ static void for_given(struct sim *s, const char *text, given_h *h, void *arg)
 
 static void add(struct sim *s, struct given_note *n, void *arg)
 {
-	uint16_t *member = (uint16_t *)((char *)n + *(const size_t *)arg);
+	uint16_t *member = (void *)((char *)n + *(const size_t *)arg);
 
 	(void)s;
 	++*member;
