@@ -171,8 +171,9 @@ struct utterance_note {
 	uint32_t heard_ms;  /* as far as the speaker came */
 	uint64_t played_ms; /* when it had */
 	uint64_t ended_ms;  /* when its clip was complete */
-	bool again;         /* its text was spoken before */
-	bool failed;        /* its audio did: something may replace it */
+	uint32_t text;      /* bytes that its voice speaks in speech_ms */
+	uint32_t speech_ms;
+	bool failed; /* its audio did: something may replace it */
 	bool protect;
 	uint64_t over_ms; /* abandoned or finished */
 };

@@ -10,6 +10,7 @@
 enum {
 	TOLERANCE_MS = 100, /* of what was heard */
 	NOBODYS_MAX = 2,    /* frames of a fade, or of a clip's odd end */
+	WORD_BYTES = 6,     /* at most, with what is around it */
 	TAIL_MS = 6,        /* of a clip, all fade: says nothing */
 };
 
@@ -314,6 +315,25 @@ void rules_finished(struct sim *s, uint32_t utterance, bool heard)
 		over(s, u, UTT_FINISHED);
 }
 
+/* Our voices speak each letter of a text for as long */
+static void check_text(struct sim *s, uint32_t utterance,
+		       const struct call_heard *h, uint32_t ms)
+{
+	const struct utterance_note *u = rules_note(s, utterance);
+	uint32_t most, least;
+
+	if (!h->timed || !u->speech_ms)
+		return;
+
+	/* the last word that began may have been cut, and counts as unheard */
+	most = u->text * (ms + TOLERANCE_MS) / u->speech_ms;
+	least = u->text * (ms - MIN(ms, (uint32_t)TOLERANCE_MS)) /
+		u->speech_ms;
+	if (h->text > most || h->text + 2 * WORD_BYTES < least)
+		rule_violated(s, RULE_HEARD_MS, "utterance %u: %u bytes of it",
+			      utterance, h->text);
+}
+
 void rules_heard(struct sim *s, uint32_t utterance, const struct call_heard *h)
 {
 	uint32_t ms = carrier_heard_ms(s, utterance);
@@ -323,6 +343,7 @@ void rules_heard(struct sim *s, uint32_t utterance, const struct call_heard *h)
 	      h->ms, h->total_ms, ms, h->text);
 	if (!carrier_behaves(s))
 		return;
+	check_text(s, utterance, h, ms);
 	if (h->ms > ms + TOLERANCE_MS || h->ms + TOLERANCE_MS < ms)
 		rule_violated(s, RULE_HEARD_MS, "utterance %u: %u ms, was %u",
 			      utterance, h->ms, ms);

@@ -130,10 +130,14 @@ static int commit(struct sim *s, uint32_t utterance, uint32_t token,
 static int order(struct sim *s, uint32_t utterance, uint32_t ms,
 		 const char *text)
 {
+	struct utterance_note *u = rules_note(s, utterance);
 	uint32_t token = clip_token(s);
 	struct clip *clip;
 	void *request;
 	int err;
+
+	u->text = text ? (uint32_t)strlen(text) : 0;
+	u->speech_ms = ms;
 
 	/* the voice refuses at once */
 	if (chance(s, s->plan.voice.trouble / 4))
