@@ -131,7 +131,8 @@ static void make_say(struct sim *s, struct act *a)
 	}
 
 	a->act.type = DIALOG_SAY;
-	a->act.uninterruptible = chance(s, 60);
+	/* of one text, we could not tell which time is protected */
+	a->act.uninterruptible = chance(s, 60) && !s->plan.manager.dull;
 	if (chance(s, s->plan.manager.odd)) {
 		a->act.text = chance(s, 500) ? NULL : "  <br/> ** ";
 		return;

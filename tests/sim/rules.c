@@ -153,6 +153,7 @@ void rules_given(struct sim *s, const struct asr_result *res)
 
 	w->by_result = true;
 	w->words = count_words(res->text);
+	w->most_words = MAX(w->most_words, w->words);
 	if (w->words && !res->final)
 		w->interim_ms = s->now_ms;
 	if (!res->final) {
@@ -178,8 +179,9 @@ void rules_key(struct sim *s, char key)
 
 static void mask(struct watch *w)
 {
+	/* an interim may have been taken before its final comes */
 	for (size_t i = 0; i < ARRAY_SIZE(w->wordv); i++)
-		w->wordv[i].masked |= w->wordv[i].given;
+		w->wordv[i].masked |= w->wordv[i].given || w->wordv[i].hinted;
 	for (size_t i = 0; i < ARRAY_SIZE(w->keyv); i++)
 		w->keyv[i].masked |= w->keyv[i].given;
 }
@@ -248,7 +250,8 @@ static void check_heard(struct sim *s, const struct dialog_turn *t)
 
 	if (!t->interrupted || !w->cut_known || w->cuts != 1)
 		return;
-	if (told > w->cut_ms + 100 || told + 100 < w->cut_ms)
+	if (told > w->cut_ms + w->cut_tolerance_ms ||
+	    told + w->cut_tolerance_ms < w->cut_ms)
 		rule_violated(s, RULE_HEARD_MS,
 			      "turn says %u ms of the answer, it was %u", told,
 			      w->cut_ms);

@@ -219,6 +219,7 @@ struct watch {
 	struct given_note wordv[SIM_WORDS_MAX];
 	struct given_note keyv[128];
 	bool secret;         /* keys were asked for that are */
+	unsigned most_words; /* in any of them */
 	unsigned words;      /* in the last result */
 	uint64_t interim_ms; /* the last one with words */
 	uint64_t key_ms;
@@ -230,7 +231,8 @@ struct watch {
 	uint32_t cut; /* what was cut in this event */
 	uint32_t cut_protected;
 	bool by_key, by_result, was_held;
-	unsigned cuts;   /* since the last turn */
+	unsigned cuts; /* since the last turn */
+	uint32_t cut_tolerance_ms;
 	uint32_t cut_ms; /* how much of that answer was heard */
 	bool cut_known;
 	uint32_t wordless; /* last turn of whose answer not all is known */

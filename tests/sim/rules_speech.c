@@ -358,14 +358,18 @@ static void measure_cut(struct sim *s, uint32_t cut)
 	uint32_t turn = w->utterancev[cut].turn;
 
 	w->cut_ms = 0;
-	w->cut_known = turn > w->wordless && carrier_behaves(s);
+	w->cut_tolerance_ms = TOLERANCE_MS;
+	w->cut_known = turn > w->wordless && carrier_behaves(s) &&
+		       !s->plan.manager.dull;
 	for (uint32_t i = 1; i <= w->last; i++) {
 		const struct utterance_note *u = &w->utterancev[i];
 
 		if (u->state == UTT_STARTED && u->turn != turn)
 			w->cut_known = false;
-		if (u->turn == turn && u->kind != KIND_PROMPT)
-			w->cut_ms += carrier_heard_ms(s, i);
+		if (u->turn != turn || u->kind == KIND_PROMPT)
+			continue;
+		w->cut_ms += carrier_heard_ms(s, i);
+		w->cut_tolerance_ms += FRAME_MS; /* its last one */
 	}
 }
 

@@ -169,8 +169,11 @@ static bool has_words(const struct sim *s)
 {
 	const struct watch *w = &s->watch;
 
-	return w->words >= s->plan.prm.barge_words &&
-	       (w->by_result || s->plan.prm.endpoint_ms);
+	/* which interim is taken for the final, and when, is hard to tell */
+	if (s->plan.prm.endpoint_ms)
+		return w->most_words >= s->plan.prm.barge_words;
+
+	return w->by_result && w->words >= s->plan.prm.barge_words;
 }
 
 static void check_barge_in(struct sim *s)
