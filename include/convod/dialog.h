@@ -168,7 +168,7 @@ struct dialog_session {
 };
 
 extern const struct dialog_backend dialog_masdif, dialog_voiceflow;
-extern const struct dialog_backend dialog_openai;
+extern const struct dialog_backend dialog_openai, dialog_rasa, dialog_webhook;
 extern const struct dialog_backend dialog_demo, dialog_echo;
 
 CV_NODISCARD int dialog_alloc(struct dialog **dp,

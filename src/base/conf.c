@@ -102,8 +102,9 @@ static const struct item itemv[] = {
 	    "dialog manager Masdif, http(s)://host:port"),
 	URL("dialog.url", dialog_url,
 	    "dialog manager: masdif+http(s)://host:port, "
-	    "openai+http(s)://host, voiceflow+http(s)://host, demo:, echo:; "
-	    "unset: MASDIF_SERVER_URL, VOICEFLOW_API_KEY, else demo:"),
+	    "openai+http(s)://host, voiceflow+http(s)://host, "
+	    "rasa+http(s)://host:port, webhook+http(s)://host/path, demo:, "
+	    "echo:; unset: MASDIF_SERVER_URL, VOICEFLOW_API_KEY, else demo:"),
 	U32("dialog.timeout_ms", dialog_timeout_ms, "15000", 500, 120000, "ms",
 	    "how long a turn may take before it has failed; a streamed answer "
 	    "may take twice that to its end"),

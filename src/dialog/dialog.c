@@ -7,11 +7,8 @@
 #include <convod/dialog.h>
 
 static const struct dialog_backend *const backendv[] = {
-	&dialog_masdif,
-	&dialog_voiceflow,
-	&dialog_openai,
-	&dialog_demo,
-	&dialog_echo,
+	&dialog_masdif,  &dialog_voiceflow, &dialog_openai, &dialog_rasa,
+	&dialog_webhook, &dialog_demo,      &dialog_echo,
 };
 
 static bool has_scheme(const struct dialog_backend *be, const char *url,
@@ -48,5 +45,6 @@ const char *dialog_schemes(void)
 {
 	/* a list of constants, and so one itself */
 	return "masdif+http masdif+https voiceflow+http voiceflow+https "
-	       "openai+http openai+https demo echo";
+	       "openai+http openai+https rasa+http rasa+https "
+	       "webhook+http webhook+https demo echo";
 }

@@ -9,6 +9,7 @@
 #include <convod/mem.h>
 #include <convod/str.h>
 #include "masdif.h"
+#include "session.h"
 
 static void destructor(void *arg)
 {
@@ -194,7 +195,10 @@ int masdif_request_print(char **bodyp, const struct dialog_turn *turn)
 	if (!root)
 		return ENOMEM;
 
-	err = jsn_print(bodyp, root);
+	/* 0.4.3 drops what it does not know */
+	err = session_add_heard(json_object_get(root, "metadata"), turn);
+	if (!err)
+		err = jsn_print(bodyp, root);
 	json_decref(root);
 
 	return err;

@@ -2,6 +2,7 @@
  * @file session.c  What sessions of dialog managers have in common
  */
 #include <errno.h>
+#include <convod/json.h>
 #include <convod/mem.h>
 #include <convod/str.h>
 #include "session.h"
@@ -98,4 +99,43 @@ void session_done(struct session *s, int err)
 {
 	s->asking = false;
 	s->ds.h.doneh(err, s->ds.arg);
+}
+
+static const char *set_or_null(const char *s)
+{
+	return str_isset(s) ? s : NULL;
+}
+
+int session_about(json_t **jp, const struct dialog_call *call)
+{
+	json_t *params = json_object_size(call->params)
+				 ? json_deep_copy(call->params)
+				 : NULL;
+	json_t *j = json_pack("{s:s*, s:s*, s:o*}", "caller",
+			      set_or_null(call->caller), "called",
+			      set_or_null(call->called), "params", params);
+
+	if (!j || (json_object_size(call->params) && !params)) {
+		json_decref(j);
+		return ENOMEM;
+	}
+	*jp = j;
+
+	return 0;
+}
+
+int session_add_heard(json_t *o, const struct dialog_turn *t)
+{
+	if (!t->interrupted)
+		return 0;
+
+	return json_object_set_new(o, "interrupted", json_true()) ||
+			       json_object_set_new(
+				       o, "heard_ms",
+				       json_integer(t->heard_ms)) ||
+			       json_object_set_new(
+				       o, "heard",
+				       json_string(t->heard ? t->heard : ""))
+		       ? ENOMEM
+		       : 0;
 }

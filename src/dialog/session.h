@@ -55,4 +55,11 @@ bool session_act(struct session *s, const struct dialog_act *act);
 /** End the turn in flight */
 void session_done(struct session *s, int err);
 
+/** What is known of the call: "caller", "called", "params"; a new object */
+CV_NODISCARD int session_about(json_t **jp, const struct dialog_call *call);
+
+/** Say what was heard of the last answer, if that was interrupted:
+ * "interrupted", "heard_ms", "heard" */
+CV_NODISCARD int session_add_heard(json_t *o, const struct dialog_turn *t);
+
 #endif

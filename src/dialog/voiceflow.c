@@ -32,6 +32,7 @@
 #include <convod/json.h>
 #include <convod/mem.h>
 #include <convod/str.h>
+#include "choice.h"
 #include "session.h"
 #include "voiceflow.h"
 
@@ -622,11 +623,7 @@ static int vf_alloc(struct dialog **dp, const struct dialog_param *prm,
 	if (!err)
 		err = print_headers(vf, prm->key, prm->version);
 	if (!err) {
-		/* letters of all languages; without it, those of ASCII */
-		vf->locale = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
-		if (!vf->locale)
-			vf->locale = newlocale(LC_CTYPE_MASK, "C",
-					       (locale_t)0);
+		vf->locale = choice_locale();
 		err = vf->locale ? 0 : ENOMEM;
 	}
 

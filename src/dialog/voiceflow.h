@@ -20,7 +20,6 @@ enum {
 	VOICEFLOW_REPLY_MAX_BYTES = 2 << 20,
 	VOICEFLOW_AUDIO_MAX_BYTES = 1 << 20, /* of a data: URI */
 	VOICEFLOW_AUDIO_MAX_S = 300,
-	VOICEFLOW_BUTTONS_MAX = 32, /* more are not looked at */
 	VOICEFLOW_SILENCE_MS = 10000,
 	VOICEFLOW_SILENCE_MAX_MS = 600000,
 	VOICEFLOW_WHY_SIZE = 160,
@@ -83,15 +82,9 @@ bool voiceflow_is_transfer(const char *text);
 /* ------------------------------------------------------------- buttons */
 
 /**
- * Find the button that a caller means
- *
- * A button answers to its name, whatever its case and punctuation; to a number
- * that its name has as a word ("2: Opening hours"); and, if it has none, to
- * its place, counted from 1 over the buttons that can be pressed at all.
+ * Find the button that a caller means, as choice_find() does
  *
  * @param buttons Of a choice trace, or NULL
- * @param text    UTF-8, spoken or keyed in
- * @param locale  Knows the letters of UTF-8
  *
  * @return its request object, to be sent as it is, or NULL; borrowed
  */

@@ -3,141 +3,17 @@
  *
  * Spec: dialog.md 9.2, choice
  */
-#include <ctype.h>
 #include <string.h>
-#include <wctype.h>
 #include <convod/json.h>
 #include <convod/str.h>
+#include "choice.h"
 #include "voiceflow.h"
-
-enum {
-	/* of a folded text; no button that can be said is longer */
-	FOLDED_SIZE = 512,
-	UTF8_MAX = 4,
-};
-
-/** Decode a character of valid UTF-8 */
-static size_t decode(wint_t *wc, const char *s)
-{
-	const uint8_t *p = (const uint8_t *)s;
-	size_t n = p[0] < 0x80 ? 1 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-
-	*wc = n == 1 ? p[0] : p[0] & (0x7fu >> n);
-	for (size_t i = 1; i < n; i++)
-		*wc = *wc << 6 | (p[i] & 0x3fu);
-
-	return n;
-}
-
-static size_t encode(char *dst, wint_t wc)
-{
-	size_t n = wc < 0x80 ? 1 : wc < 0x800 ? 2 : wc < 0x10000 ? 3 : 4;
-
-	if (n == 1) {
-		*dst = (char)wc;
-		return 1;
-	}
-	for (size_t i = n - 1; i; i--, wc >>= 6)
-		dst[i] = (char)(0x80 | (wc & 0x3f));
-	*dst = (char)((0xf00u >> n & 0xf0u) | wc);
-
-	return n;
-}
-
-/** Words in lower case with a blank between them; what does not fit is cut */
-static void fold(char *dst, const char *s, locale_t locale)
-{
-	const char *end = dst + FOLDED_SIZE - UTF8_MAX - 2;
-	bool blank = false, any = false;
-	wint_t wc;
-
-	while (*s && dst < end) {
-		s += decode(&wc, s);
-		if (wc == '\'' || wc == 0x2019)
-			continue; /* don't, dont */
-		if (!iswalnum_l(wc, locale)) {
-			blank = any;
-			continue;
-		}
-		if (blank)
-			*dst++ = ' ';
-		dst += encode(dst, towlower_l(wc, locale));
-		blank = false;
-		any = true;
-	}
-	*dst = '\0';
-}
-
-/** The next word that is a number; NULL if there is none */
-static const char *next_number(const char *s, size_t *n)
-{
-	for (s += strspn(s, " "); *s; s += strspn(s, " ")) {
-		*n = strcspn(s, " ");
-		if (strspn(s, "0123456789") == *n)
-			return s;
-		s += *n;
-	}
-
-	return NULL;
-}
-
-static bool has_number(const char *name, const char *number)
-{
-	size_t n, want = strlen(number);
-
-	while ((name = next_number(name, &n))) {
-		if (n == want && !memcmp(name, number, n))
-			return true;
-		name += n;
-	}
-
-	return false;
-}
-
-static bool is_number(const char *s)
-{
-	return *s && !s[strspn(s, "0123456789")];
-}
-
-static bool is_place(const char *text, size_t place)
-{
-	return strlen(text) <= 2 && strtoul(text, NULL, 10) == place;
-}
 
 json_t *voiceflow_button(const json_t *buttons, const char *text,
 			 locale_t locale)
 {
-	char want[FOLDED_SIZE], name[FOLDED_SIZE];
-	json_t *numbered = NULL, *placed = NULL, *b;
-	size_t i, n, place = 0;
-
-	fold(want, text, locale);
-	if (!*want)
-		return NULL;
-
-	json_array_foreach(buttons, i, b)
-	{
-		json_t *request = json_object_get(b, "request");
-		const char *s = jsn_str(b, "name");
-
-		if (i == VOICEFLOW_BUTTONS_MAX)
-			break;
-		if (!s || !json_is_object(request))
-			continue;
-
-		++place;
-		fold(name, s, locale);
-		if (!strcmp(name, want))
-			return request;
-		if (!is_number(want))
-			continue;
-		if (!numbered && has_number(name, want))
-			numbered = request;
-		if (is_place(want, place) && !next_number(name, &n))
-			placed = request;
-	}
-
-	return numbered ? numbered : placed;
+	return choice_find(buttons, "name", "request", JSON_OBJECT, text,
+			   locale);
 }
 
 bool voiceflow_has_key(const json_t *paths, const char *keys)

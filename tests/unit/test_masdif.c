@@ -212,6 +212,15 @@ static void test_requests(void **state)
 		 0,
 		 "{\"text\":\"/dtmf{\\\"d\\\":1}\",\"metadata\":"
 		 "{\"asr_generated\":false,\"language\":\"en-US\"}}"},
+		{{.text = "nei",
+		  .kind = DIALOG_SPEECH,
+		  .interrupted = true,
+		  .heard_ms = 700,
+		  .heard = "Viltu"},
+		 0,
+		 "{\"text\":\"nei\",\"metadata\":"
+		 "{\"asr_generated\":true,\"interrupted\":true,"
+		 "\"heard_ms\":700,\"heard\":\"Viltu\"}}"},
 		{{.text = "//  /", .kind = DIALOG_SPEECH}, ENODATA, NULL},
 		{{.text = ""}, ENODATA, NULL},
 		{{.text = "\xff", .kind = DIALOG_SPEECH}, EINVAL, NULL},
