@@ -270,15 +270,18 @@ static void request_destructor(void *arg)
 static int request_init(struct request *r, const struct tts_text *t)
 {
 	const struct vendor *v = r->v;
-	size_t len = strnlen(t->text, VENDOR_TEXT_MAX);
+	size_t len = strlen(t->text);
 	int err;
 
 	r->start_us = clk_now_us();
 	r->wait.h = token_handler;
 	r->wait.arg = r;
-	if (!utf8_is_valid(t->text, strlen(t->text)))
+	if (!utf8_is_valid(t->text, len))
 		return EINVAL;
 
+	if (len > VENDOR_TEXT_MAX) /* not inside a character */
+		for (len = VENDOR_TEXT_MAX; (t->text[len] & 0xc0) == 0x80;)
+			--len;
 	err = vendor_plain(&r->text, t->text, len);
 	if (!err)
 		err = str_dup(&r->voice,

@@ -39,6 +39,7 @@ static size_t entity(char *c, const char *s, size_t len)
 int vendor_plain(char **dst, const char *s, size_t len)
 {
 	size_t skip = strspn(s, " \t\r\n"), n = 0;
+	bool tags = true; /* false: none ends any more */
 	char *text;
 	int err;
 
@@ -50,9 +51,11 @@ int vendor_plain(char **dst, const char *s, size_t len)
 		return err;
 
 	for (size_t i = 0; i < len;) {
-		const char *end = s[i] == '<' ? memchr(s + i, '>', len - i)
-					      : NULL;
+		const char *end = NULL;
 
+		if (s[i] == '<' && tags)
+			end = memchr(s + i, '>', len - i);
+		tags = tags && (end || s[i] != '<');
 		if (end) {
 			i = (size_t)(end - s) + 1;
 			text[n++] = ' ';

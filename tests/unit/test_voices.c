@@ -8,6 +8,7 @@
 #include <convod/metrics.h>
 #include <convod/str.h>
 #include <convod/tts.h>
+#include "../../src/tts/vendor.h"
 #include "fake_http.h"
 
 #define DIR DATA_DIR "/tts/"
@@ -760,6 +761,23 @@ static void test_long_text(void **state)
 	}
 }
 
+/* Beyond the bound nothing is spoken, and no character is cut in two */
+static void test_endless_text(void **state)
+{
+	struct fixture *f = *state;
+	char *text = mem_zalloc(2 * VENDOR_TEXT_MAX + 2, NULL);
+
+	assert_non_null(text);
+	text[0] = 'a';
+	for (size_t i = 0; i < VENDOR_TEXT_MAX; i++)
+		memcpy(text + 1 + 2 * i, "ð", 2);
+	assert_int_equal(voice(f, "openai", "", NULL, f->server.url), 0);
+	assert_int_equal(speak(f, text), 0);
+	assert_in_range(atomic_load(&f->server.requests),
+			VENDOR_TEXT_MAX / 4096, VENDOR_TEXT_MAX / 4096 + 2);
+	mem_deref(text);
+}
+
 static void test_nothing_to_say(void **state)
 {
 	static const char *const textv[] = {"", "  \n", "...", "<break/>",
@@ -937,6 +955,7 @@ int main(void)
 		TEST(test_drip),
 		TEST(test_endless_is_cut),
 		TEST(test_long_text),
+		TEST(test_endless_text),
 		TEST(test_nothing_to_say),
 		TEST(test_token),
 		TEST(test_token_is_shared),
