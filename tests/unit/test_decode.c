@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <convod/audio.h>
 #include <convod/decode.h>
+#include <convod/str.h>
 #include "test.h"
 
 #define DIR DATA_DIR "/audio-formats/"
@@ -500,6 +501,31 @@ static void test_out_of_memory(void **state)
 	}
 }
 
+/* Eight samples of μ-law in a WAV whose head has 46 bytes, not 44 */
+static void test_wav_of_a_longer_head(void **state)
+{
+	char text[4096], *at;
+	uint8_t v[BASE64_DECODED_MAX(sizeof(text))];
+	FILE *f = fopen(DATA_DIR "/tts/tts-google-response.json", "rb");
+	size_t n;
+
+	(void)state;
+	assert_non_null(f);
+	n = fread(text, 1, sizeof(text) - 1, f);
+	fclose(f);
+	text[n] = '\0';
+	at = strstr(text, ": \"");
+	assert_non_null(at);
+	at += 3;
+	assert_int_equal(base64_decode(v, &n, at, strcspn(at, "\"")), 0);
+	for (size_t piece = 0; piece < 3; piece++) {
+		assert_int_equal(decode(&got, v, n, piece), 0);
+		assert_int_equal(got.n, 8);
+		for (size_t i = 0; i < got.n; i++)
+			assert_int_equal(got.v[i], 0xff);
+	}
+}
+
 /* ------------------------------------------------------- confirmation */
 
 struct confirm {
@@ -621,6 +647,7 @@ static void test_confirm_mp3(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_wav_of_a_longer_head),
 		cmocka_unit_test(test_confirm),
 		cmocka_unit_test(test_confirm_mp3),
 		cmocka_unit_test(test_every_format_sounds_like_the_source),

@@ -102,15 +102,75 @@ static void test_long(void **state)
 	assert_null(url);
 }
 
+static void test_split_user(void **state)
+{
+	static const struct {
+		const char *url;
+		int err;
+		const char *bare, *user, *pass;
+	} tests[] = {
+		{"http://h/x?y", 0, "http://h/x?y", NULL, NULL},
+		{"https://u@h:1/", 0, "https://h:1/", "u", NULL},
+		{"http://u:p@h/", 0, "http://h/", "u", "p"},
+		{"http://:p@h/", 0, "http://h/", "", "p"},
+		{"http://a%40b:c%3Ad%20@h/", 0, "http://h/", "a@b", "c:d "},
+		{"http://u:%zz@h/", 0, "http://h/", "u", "%zz"},
+		{"http://u:p@/", EBADMSG, NULL, NULL, NULL},
+		{"nothing", EBADMSG, NULL, NULL, NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(tests); i++) {
+		char *bare, *user, *pass;
+		int err = url_split_user(&bare, &user, &pass, tests[i].url);
+
+		if (err != tests[i].err)
+			fail_msg("%s: %d", tests[i].url, err);
+		if (err)
+			continue;
+
+		assert_string_equal(bare, tests[i].bare);
+		assert_string_equal(user ? user : "none",
+				    tests[i].user ? tests[i].user : "none");
+		assert_string_equal(pass ? pass : "none",
+				    tests[i].pass ? tests[i].pass : "none");
+		mem_deref(bare);
+		mem_deref(user);
+		mem_deref(pass);
+	}
+}
+
+static void test_escape(void **state)
+{
+	char *s = NULL;
+
+	(void)state;
+	assert_int_equal(url_escape(&s, "aZ09-._~ /?&=%\"þ"), 0);
+	assert_string_equal(s, "aZ09-._~%20%2F%3F%26%3D%25%22%C3%BE");
+	mem_deref(s);
+	assert_int_equal(url_escape(&s, ""), 0);
+	assert_string_equal(s, "");
+	mem_deref(s);
+}
+
 /* libcurl's parser reports some failed allocations as a bad URL */
 static int memory_body(void *arg)
 {
-	char origin[100], *url = NULL;
+	char origin[100], *url = NULL, *bare = NULL, *user = NULL,
+			  *pass = NULL, *s = NULL;
 	int err = url_resolve(&url, "http://h/a/b", "../c?d");
 
 	(void)arg;
 	if (!err)
 		err = url_origin(origin, sizeof(origin), url);
+	if (!err)
+		err = url_split_user(&bare, &user, &pass, "http://u:p@h/");
+	if (!err)
+		err = url_escape(&s, "a b");
+	mem_deref(bare);
+	mem_deref(user);
+	mem_deref(pass);
+	mem_deref(s);
 	mem_deref(url);
 
 	return err ? ENOMEM : 0;
@@ -130,6 +190,8 @@ int main(void)
 		cmocka_unit_test(
 			test_credentials_follow_relative_references_only),
 		cmocka_unit_test(test_long),
+		cmocka_unit_test(test_split_user),
+		cmocka_unit_test(test_escape),
 		cmocka_unit_test(test_out_of_memory),
 	};
 
