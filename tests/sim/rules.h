@@ -204,7 +204,7 @@ struct watch {
 
 	/* what the bot says */
 	struct utterance_note utterancev[SIM_UTTERANCES_MAX];
-	uint32_t last, live;
+	uint32_t last;
 	struct act_note actv[SIM_ACTS_MAX];
 	uint32_t actc;
 	uint16_t act_of_wordv[SIM_WORDS_MAX]; /* index + 1 */
@@ -219,8 +219,8 @@ struct watch {
 	struct given_note wordv[SIM_WORDS_MAX];
 	struct given_note keyv[128];
 	bool secret;         /* keys were asked for that are */
-	unsigned most_words; /* in any of them */
 	unsigned words;      /* in the last result */
+	unsigned most_words; /* in any */
 	uint64_t interim_ms; /* the last one with words */
 	uint64_t key_ms;
 
