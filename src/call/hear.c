@@ -52,11 +52,10 @@ void hear_discard(struct call *c)
 static void not_sent(struct call *c, const char *text, size_t n,
 		     enum call_unsent why)
 {
-	char *s;
+	char *s = NULL;
 
-	if (str_ndup(&s, text, n))
-		return;
-	call_unsent(c, s, false, why);
+	/* without memory it is told with the blanks behind it */
+	call_unsent(c, str_ndup(&s, text, n) ? text : s, false, why);
 	mem_deref(s);
 }
 
@@ -177,6 +176,7 @@ static void interim(struct call *c, const struct asr_result *res,
 	if (c->taken && (!str_starts(text, c->taken) || strlen(c->taken) == n))
 		c->taken = mem_deref(c->taken);
 	c->interim = mem_deref(c->interim);
+	c->take_ms = NEVER;
 	if (!str_ndup(&c->interim, text, n) && !c->speaking)
 		c->take_ms = now_ms + c->prm.endpoint_ms;
 }

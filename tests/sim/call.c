@@ -46,11 +46,14 @@ static void play(struct sim *s)
 		s->now_ms = e.at_ms;
 		sim_count(s, COUNT_EVENTS);
 		rules_before(s);
+		if (chance(s, s->plan.starves))
+			mem_fail_after((long)chance_below(s, 6));
 		if (!s->violated)
 			e.h(s, e.n, e.data);
 		mem_deref(e.data);
 		if (s->flush_wanted && ends_turn(s))
 			world_flush(s);
+		mem_fail_after(-1);
 		rules_after(s);
 	}
 }

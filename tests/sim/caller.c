@@ -67,7 +67,9 @@ static uint32_t make_noise(struct sim *s)
 
 	trace(s, "caller", "noise, %u ms", ms);
 	sound(s, ms);
-	recogniser_hear(s, s->caller.words, 0, ms);
+	/* one that comes while they speak is part of the sentence */
+	if (s->now_ms >= s->caller.busy_ms)
+		recogniser_hear(s, s->caller.words, 0, ms);
 
 	return ms;
 }

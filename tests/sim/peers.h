@@ -71,6 +71,7 @@ struct plan {
 	struct call_key keyv[4];
 	uint32_t lead_ms;
 	uint64_t drain_ms;
+	uint32_t starves; /* permille of events that memory is short in */
 	struct caller_kind caller;
 	struct recogniser_kind recogniser;
 	struct manager_kind manager;

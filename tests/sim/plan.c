@@ -176,6 +176,7 @@ void plan_make(struct sim *s)
 	plan_silence(s, &p->prm);
 	p->lead_ms = chance_between(s, 100, 600);
 	p->drain_ms = maybe(s, 50, 0, 40000);
+	p->starves = maybe(s, 30, 1, 50);
 	plan_caller(s, &p->caller);
 	plan_recogniser(s, &p->recogniser);
 	plan_manager(s, &p->manager);

@@ -428,17 +428,23 @@ void rules_hold(struct sim *s)
 	if (w->held)
 		rule_violated(s, RULE_HOLD, "held already");
 	note_cut(s);
+	/* from where it goes on nobody knows but playout */
+	for (uint32_t i = 1; i <= w->last; i++)
+		w->utterancev[i].next_ms = 0;
 	w->held = true;
 	w->held_ms = s->now_ms;
 	w->words_in_hold = false;
 }
 
-/* What must be heard is heard, words or not */
+/* What must be heard is heard, words or not. Of audio without a text we can't
+ * tell. */
 static bool is_protected(const struct watch *w)
 {
 	for (uint32_t i = 1; i <= w->last; i++) {
-		if (rules_is_live(&w->utterancev[i]) &&
-		    w->utterancev[i].protect)
+		const struct utterance_note *u = &w->utterancev[i];
+
+		if (rules_is_live(u) &&
+		    (u->protect || (u->kind == KIND_PLAY && !u->act)))
 			return true;
 	}
 
@@ -458,6 +464,7 @@ void rules_resume(struct sim *s)
 	if (w->words_in_hold && !is_protected(w) && s->plan.prm.has_voice)
 		rule_violated(s, RULE_FALSE_START, "a final has words");
 	w->held = false;
+	w->nobodys = 0;
 	w->released_ms = w->progress_ms = s->now_ms;
 }
 

@@ -169,14 +169,19 @@ static void order_event(struct sim *s, uint64_t n, void *data)
 {
 	struct order *o = data;
 	uint32_t ms = MIN(o->piece_ms, MIN(o->ms, o->stops_ms) - o->done_ms);
+	int err;
 
 	(void)n;
 	if (o->cancelled)
 		return;
 
 	o->done_ms += ms;
-	if (append(o->clip, o->token, o->done_ms - ms, ms))
+	err = append(o->clip, o->token, o->done_ms - ms, ms);
+	if (err) {
+		clip_end(o->clip, err);
+		world_touch(s);
 		return;
+	}
 
 	if (o->done_ms < MIN(o->ms, o->stops_ms)) {
 		queue_push(s, o->gap_ms, order_event, 0, o);

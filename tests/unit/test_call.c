@@ -345,6 +345,38 @@ static void test_secret_keys_stay_secret(void **state)
 	drop(f);
 }
 
+static void test_unsent_without_memory(void **state)
+{
+	struct fake *f = make_open(&param);
+
+	(void)state;
+	call_stop(f->call, CALL_END_CALLER);
+	mem_fail_after(0);
+	final(f, " wait");
+	mem_fail_after(-1);
+	expect(f, "Ucall ending:wait|");
+	drop(f);
+}
+
+static void test_interim_without_memory(void **state)
+{
+	struct call_param prm = param;
+	struct fake *f;
+
+	(void)state;
+	prm.endpoint_ms = 500;
+	f = make_open(&prm);
+	result(f, false, "one");
+	mem_fail_after(0);
+	result(f, false, "one two");
+	mem_fail_after(-1);
+	pass(f, 5000);
+	expect(f, "");
+	final(f, "one two");
+	expect(f, "Tone two|");
+	drop(f);
+}
+
 static void test_nothing_comes_after_the_end(void **state)
 {
 	struct call_param prm = param;
@@ -667,6 +699,8 @@ int main(void)
 		cmocka_unit_test(test_never_silent_before_the_goodbye),
 		cmocka_unit_test(test_interims_are_not_taken_at_the_end),
 		cmocka_unit_test(test_secret_keys_stay_secret),
+		cmocka_unit_test(test_unsent_without_memory),
+		cmocka_unit_test(test_interim_without_memory),
 		cmocka_unit_test(test_nothing_comes_after_the_end),
 		cmocka_unit_test(test_hang_up_when_the_goodbye_fails),
 		cmocka_unit_test(test_rejected_speech),
