@@ -62,7 +62,9 @@ class State:
 
     def reply_to(self, said):
         """Notes in [brackets] are no words of the caller's"""
-        if said.startswith("["):
+        said = "\n".join(line for line in said.split("\n")
+                         if not line.startswith("["))
+        if not said:
             return {"text": GREETING}
         for key, reply in self.replies.items():
             if key in said.lower():
