@@ -27,9 +27,9 @@
 #include <convod/clk.h>
 #include <convod/hist.h>
 #include <convod/mem.h>
-#include <convod/record.h>
 #include <convod/str.h>
 #include <convod/wsclient.h>
+#include "load_pattern.h"
 #include "load_report.h"
 #include "load_ws.h"
 
@@ -46,7 +46,7 @@ enum {
 	SETTLE_US = 1000000, /* after the last call is up */
 	END_US = 2000000,    /* for the daemon to close */
 	EVENTS = 256,
-	QUIET = 300, /* of 32768: no speech */
+	PATTERNS_MAX = 64,
 	CALLS_MAX = 60000,
 };
 
@@ -64,8 +64,10 @@ struct call {
 	uint32_t index;
 	uint64_t seq, chunk;
 	uint64_t up_us;
-	size_t pos;           /* in the pattern */
-	uint64_t asked_us;    /* end of speech an answer is awaited to, or 0 */
+	const struct load_pattern *pattern;
+	size_t pos;        /* frame of it */
+	uint64_t asked_us; /* end of speech an answer is awaited to, or 0 */
+	uint64_t onset_us; /* of speech over the bot, until it stops, or 0 */
 	uint64_t play_end_us; /* when all the bot sent will have been heard */
 	char sid[40];
 	uint8_t mask[4];
@@ -81,6 +83,7 @@ struct call {
 struct counters {
 	uint64_t sent, late, lost; /* frames */
 	uint64_t media_ms, marks, clears;
+	uint64_t talked_over;      /* the caller spoke, and the bot went on */
 	uint64_t marks_lost;       /* too long, or too many: not answered */
 	uint64_t refused, dropped; /* calls */
 };
@@ -90,7 +93,8 @@ struct load {
 	const char *url;
 	uint32_t calls, rate, seconds;
 	uint32_t speech_ms, silence_ms;
-	const char *say;
+	const char *sayv[PATTERNS_MAX];
+	uint32_t sayc;
 	int pid;
 	bool json;
 
@@ -100,13 +104,13 @@ struct load {
 	int ep, timer;
 	struct call *callv;
 	uint32_t started, up, gone;
-	char (*payloadv)[BASE64_LEN(FRAME_SAMPLES)];
-	size_t payloadc, speechc; /* frames of the pattern, and of speech */
+	struct load_pattern patternv[PATTERNS_MAX];
+	uint32_t patternc;
 
 	uint64_t now_us, next_slot_us, begin_us;
 	uint64_t slot;
 	struct counters n;
-	struct hist answer, lateness;
+	struct hist answer, barge_in, lateness;
 
 	/* the steady window */
 	uint64_t window_us, window_end_us;
@@ -285,7 +289,8 @@ static void send_media(struct load *l, struct call *c)
 	p = PUT(p, "\",\"timestamp\":\"");
 	p = put_number(p, 155 + (l->now_us - c->up_us) / 1000);
 	p = PUT(p, "\",\"payload\":\"");
-	p = put(p, l->payloadv[c->pos], sizeof(l->payloadv[0]));
+	p = put(p, c->pattern->payloadv[c->pos],
+		sizeof(c->pattern->payloadv[0]));
 	p = PUT(p, "\"},\"streamSid\":\"");
 	p = put(p, c->sid, 34);
 	p = PUT(p, "\"}");
@@ -348,6 +353,14 @@ static void queue_mark(struct load *l, struct call *c, const char *name,
 	memcpy(m->name, name, n);
 }
 
+/* The caller begins to speak; over the bot, which has to stop. A frame is sent
+ * when it has been spoken. */
+static void onset(struct load *l, struct call *c)
+{
+	l->n.talked_over += c->onset_us != 0;
+	c->onset_us = c->play_end_us > l->now_us ? l->now_us - FRAME_US : 0;
+}
+
 /* The caller's next 20 ms */
 static void send_frame(struct load *l, struct call *c, uint64_t due_us)
 {
@@ -358,10 +371,12 @@ static void send_frame(struct load *l, struct call *c, uint64_t due_us)
 	l->n.late += l->now_us - due_us > LATE_US;
 	hist_add(&l->lateness, l->now_us - due_us);
 	send_media(l, c);
-	if (++c->pos == l->speechc)
+	if (c->pos == c->pattern->onset)
+		onset(l, c);
+	if (++c->pos == c->pattern->speechc)
 		/* an answer that is still being played would look instant */
 		c->asked_us = c->play_end_us <= l->now_us ? l->now_us : 0;
-	if (c->pos == l->payloadc)
+	if (c->pos == c->pattern->payloadc)
 		c->pos = 0;
 }
 
@@ -386,6 +401,9 @@ static void message(struct load *l, struct call *c, const char *s, size_t n)
 		break;
 	case LOAD_CLEAR:
 		++l->n.clears;
+		if (c->onset_us)
+			hist_add(&l->barge_in, l->now_us - c->onset_us);
+		c->onset_us = 0;
 		c->play_end_us = l->now_us;
 		return_marks(l, c, true);
 		break;
@@ -543,6 +561,7 @@ static void begin_window(struct load *l)
 	l->window_us = l->now_us;
 	l->at_window = l->n;
 	memset(&l->answer, 0, sizeof(l->answer));
+	memset(&l->barge_in, 0, sizeof(l->barge_in));
 	memset(&l->lateness, 0, sizeof(l->lateness));
 	if (l->pid)
 		proc_cpu_read(&l->daemon_from, l->pid);
@@ -676,6 +695,8 @@ static void measure(const struct load *l, struct load_report *r)
 		.marks_lost = l->n.marks_lost,
 		.clears = l->n.clears,
 		.answer = &l->answer,
+		.barge_in = &l->barge_in,
+		.talked_over = l->n.talked_over - l->at_window.talked_over,
 		.lateness = &l->lateness,
 		.pid = l->pid,
 		.daemon = proc_cpu_since(&l->daemon_from, &l->daemon_to),
@@ -686,66 +707,25 @@ static void measure(const struct load *l, struct load_report *r)
 
 /* --------------------------------------------------------------- set-up */
 
-/* 400 Hz, on and off like syllables. Each half wave has a strength of its own:
- * a steady tone is no speech. */
-static int16_t babble(size_t at)
+/* What callers say: one file a call in turn, or what passes for speech */
+static int make_patterns(struct load *l)
 {
-	int half = (int)(at / 10 % 100);
-	int strength = half * half * half % 101;
-
-	if (at / 1600 % 4 == 3)
-		return 0;
-
-	strength = 1600 + 144 * strength * strength / 100;
-
-	return (int16_t)(half % 2 ? strength : -strength);
-}
-
-/* Speech, or what passes for it, then silence, as base64 of each frame */
-static int make_pattern(struct load *l)
-{
-	size_t n = l->speech_ms * (size_t)AUDIO_PER_MS;
-	int16_t *pcmv = NULL;
 	int err = 0;
 
-	if (l->say) {
-		err = record_read(&pcmv, &n, l->say);
+	l->patternc = MAX(l->sayc, 1u);
+	for (uint32_t i = 0; i < l->patternc && !err; i++) {
+		err = load_pattern_make(&l->patternv[i], l->sayv[i],
+					l->speech_ms, l->silence_ms);
 		if (err)
-			return err;
-		/* an answer is awaited from where speech ends, and not from
-		 * where the file does */
-		while (n > 1 && abs(pcmv[n - 1]) < QUIET)
-			--n;
+			fprintf(stderr, "convo-load: %s\n",
+				l->sayv[i] ? l->sayv[i] : "tone bursts");
 	}
-	l->speechc = MAX((n + FRAME_SAMPLES - 1) / FRAME_SAMPLES, (size_t)1);
-	l->payloadc = l->speechc + l->silence_ms / FRAME_MS;
-	l->payloadv = mem_zalloc(l->payloadc * sizeof(*l->payloadv), NULL);
-	if (!l->payloadv)
-		err = ENOMEM;
-
-	for (size_t i = 0; !err && i < l->payloadc; i++) {
-		uint8_t ulawv[FRAME_SAMPLES];
-
-		for (size_t k = 0; k < FRAME_SAMPLES; k++) {
-			size_t at = i * FRAME_SAMPLES + k;
-
-			ulawv[k] = at >= n ? ULAW_SILENCE
-					   : g711_ulaw_encode(
-						     pcmv ? pcmv[at]
-							  : babble(at));
-		}
-		(void)base64_encode(l->payloadv[i], ulawv, FRAME_SAMPLES);
-	}
-	mem_deref(pcmv);
 
 	return err;
 }
 
 static int make_calls(struct load *l)
 {
-	if (!l->payloadc)
-		return EINVAL;
-
 	l->callv = mem_zalloc(l->calls * sizeof(*l->callv), NULL);
 	if (!l->callv)
 		return ENOMEM;
@@ -758,7 +738,8 @@ static int make_calls(struct load *l)
 		c->fd = -1;
 		c->index = i;
 		/* not all speak at once */
-		c->pos = i * 7919 % l->payloadc;
+		c->pattern = &l->patternv[i % l->patternc];
+		c->pos = i * 7919 % c->pattern->payloadc;
 		memcpy(c->mask, &mask, sizeof(c->mask));
 		(void)snprintf(c->sid, sizeof(c->sid), "MZ%032x", i + 1);
 	}
@@ -811,7 +792,7 @@ static int run(struct load *l)
 	int err = resolve(l);
 
 	if (!err)
-		err = make_pattern(l);
+		err = make_patterns(l);
 	if (!err)
 		err = make_calls(l);
 	if (err) {
@@ -842,7 +823,8 @@ static void tear_down(struct load *l)
 	for (uint32_t i = 0; l->callv && i < l->calls; i++)
 		drop(l, &l->callv[i]);
 	mem_deref(l->callv);
-	mem_deref(l->payloadv);
+	for (uint32_t i = 0; i < l->patternc; i++)
+		mem_deref(l->patternv[i].payloadv);
 	mem_deref(l->request);
 	if (l->addr)
 		freeaddrinfo(l->addr);
@@ -862,7 +844,8 @@ static const char help[] =
 	"  --calls N       calls (100)\n"
 	"  --rate N        new calls a second (100)\n"
 	"  --seconds N     time to measure, with all calls up (10)\n"
-	"  --say FILE      what callers say; without it bursts of a tone\n"
+	"  --say FILE      what callers say, may be given again; without it\n"
+	"                  bursts of a tone\n"
 	"  --speech MS     length of the tone bursts together (2000)\n"
 	"  --silence MS    silence after speech (4000)\n"
 	"  --pid PID       measure CPU and memory of this process\n"
@@ -921,7 +904,9 @@ static bool set_option(struct load *l, int o, const char *arg)
 		l->pid = (int)pid;
 		return true;
 	case 'f':
-		l->say = arg;
+		if (l->sayc == PATTERNS_MAX)
+			return false;
+		l->sayv[l->sayc++] = arg;
 		return true;
 	case 'j':
 		l->json = true;

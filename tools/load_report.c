@@ -67,6 +67,11 @@ void load_report_json(const struct load_report *r)
 	put_int(obj, "answer_p50_us", hist_quantile(r->answer, 0.5));
 	put_int(obj, "answer_p99_us", hist_quantile(r->answer, 0.99));
 	put_int(obj, "answer_max_us", r->answer->max);
+	put_int(obj, "barge_ins", r->barge_in->count);
+	put_int(obj, "barge_in_p50_us", hist_quantile(r->barge_in, 0.5));
+	put_int(obj, "barge_in_p95_us", hist_quantile(r->barge_in, 0.95));
+	put_int(obj, "barge_in_max_us", r->barge_in->max);
+	put_int(obj, "talked_over", r->talked_over);
 	put_int(obj, "marks", r->marks);
 	put_int(obj, "marks_lost", r->marks_lost);
 	put_int(obj, "clears", r->clears);
@@ -111,6 +116,14 @@ void load_report_text(const struct load_report *r)
 		       ", p50 %.1f ms, p99 %.1f ms, max %.1f ms\n",
 		       (uint64_t)h->count, quantile_ms(h, 0.5),
 		       quantile_ms(h, 0.99), (double)h->max / 1000);
+	if (r->barge_in->count || r->talked_over)
+		printf("barge-ins       %" PRIu64
+		       ", p50 %.1f ms, p95 %.1f ms, "
+		       "max %.1f ms; the bot talked on %" PRIu64 " times\n",
+		       (uint64_t)r->barge_in->count,
+		       quantile_ms(r->barge_in, 0.5),
+		       quantile_ms(r->barge_in, 0.95),
+		       (double)r->barge_in->max / 1000, r->talked_over);
 	if (r->pid) {
 		print_cpu("daemon", &r->daemon, r);
 		printf(", RSS %.1f MB, %.1f kB a call\n",

@@ -17,6 +17,9 @@ struct load_report {
 	double seconds;
 	uint64_t frames, late;
 	const struct hist *answer;   /* us */
+	const struct hist *barge_in; /* us, from the onset of speech over the
+				      * bot to its clear */
+	uint64_t talked_over;        /* such speech without a clear */
 	const struct hist *lateness; /* us */
 	int pid;                     /* of the daemon, 0: not measured */
 	struct proc_cpu daemon, own;

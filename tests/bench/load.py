@@ -65,12 +65,12 @@ def child(argv, cpu, **options):
             process.wait()
 
 
-def generate(options, calls, port, pid):
+def generate(options, calls, port, pid, extra=()):
     """convo-load's own result"""
     rate = max(200, calls // 4)
     argv = [options.build / "tools/convo-load", "--json", "--calls", calls,
             "--rate", rate, "--seconds", options.seconds, "--pid", pid,
-            f"ws://127.0.0.1:{port}/convo"]
+            *extra, f"ws://127.0.0.1:{port}/convo"]
     out = tempfile.TemporaryFile("w+")
     with child(argv, options.load_cpu, stdout=out) as process:
         process.wait(calls / rate + options.seconds + 60)
@@ -199,6 +199,8 @@ def convod_server(options):
                         f"grpc://127.0.0.1:{sink.port}?block={BLOCK_MS}",
                     "DIALOG_URL": "echo:", "LANGUAGE": "is-IS",
                     "WORKERS": "1", "CALLS_MAX": "10000",
+                    # nobody asks these callers whether they are there
+                    "SILENCE_MS": "0", "CALL_IDLE_SECONDS": "0",
                     "DRAIN_SECONDS": "1"}
         with daemon(options, settings, cwd) as (process, port, admin):
             def finish(result):
