@@ -34,7 +34,10 @@ struct caller {
 	bool greeting; /* what is owed is the greeting */
 	const char *asked;
 
+	uint64_t onset; /* of the last word or key */
+
 	/* the bot's */
+	uint64_t cleared; /* when it was cut off, 0: never */
 	int bot_level;
 	bool speaking;
 	uint64_t bot_from, bot_to; /* first and end of last audible frame */
@@ -125,6 +128,17 @@ static size_t speech_end(const struct step *s)
 	return n ? n : s->pcmc;
 }
 
+static size_t speech_begin(const struct step *s)
+{
+	size_t n = 0;
+
+	while (n + FRAME_SAMPLES <= s->pcmc &&
+	       pcm_level(s->pcmv + n, FRAME_SAMPLES) < CALLER_SPEECH_DB)
+		n += FRAME_SAMPLES;
+
+	return n;
+}
+
 static void ask(struct caller *c, const char *what, uint64_t at)
 {
 	c->owed = true;
@@ -141,6 +155,7 @@ static void begin_saying(struct caller *c)
 	c->pos = 0;
 	c->speech = speech_end(s);
 	c->owed = false;
+	c->onset = c->now + speech_begin(s) / AUDIO_PER_MS;
 	emit(c,
 	     (struct caller_event){.type = CALLER_SAYS,
 				   .name = s->arg,
@@ -185,6 +200,7 @@ static void press_step(struct caller *c)
 	if (c->now < c->key_at)
 		return;
 
+	c->onset = c->now;
 	emit(c,
 	     (struct caller_event){.type = CALLER_PRESSES, .digit = *c->key});
 	c->key_at = c->now + CALLER_KEY_MS;
@@ -223,6 +239,16 @@ static void expect_silence_step(struct caller *c)
 		expected(c, true, NULL);
 }
 
+static void expect_clear_step(struct caller *c)
+{
+	if (c->cleared >= c->onset && c->cleared <= c->onset + c->step->ms)
+		expected(c, true, NULL);
+	else if (c->now > c->onset + c->step->ms)
+		expected(c, false,
+			 c->cleared >= c->onset ? "the bot was cut off later"
+						: "the bot was not cut off");
+}
+
 /* What the current step does now; several may pass at once */
 static void run_step(struct caller *c)
 {
@@ -252,6 +278,9 @@ static void run_step(struct caller *c)
 		break;
 	case STEP_EXPECT_SILENCE:
 		expect_silence_step(c);
+		break;
+	case STEP_EXPECT_CLEAR:
+		expect_clear_step(c);
 		break;
 	case STEP_EXPECT_CLOSE:
 		if (since(c, c->step_at) >= c->step->ms)
@@ -376,6 +405,7 @@ void caller_hear(struct caller *c, const int16_t *pcmv, bool busy)
 
 void caller_cleared(struct caller *c)
 {
+	c->cleared = c->now;
 	if (c->speaking)
 		bot_quiet(c);
 }

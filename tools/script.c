@@ -24,6 +24,7 @@ static const struct grammar {
 	[STEP_WAIT_BOT] = {"wait-bot", "?m", SCRIPT_ANSWER_MS},
 	[STEP_EXPECT_AUDIO] = {"expect-audio", "m", 0},
 	[STEP_EXPECT_SILENCE] = {"expect-silence", "m", 0},
+	[STEP_EXPECT_CLEAR] = {"expect-clear", "m", 0},
 	[STEP_EXPECT_CLOSE] = {"expect-close", "m?c", 0},
 	[STEP_HANGUP] = {"hangup", "", 0},
 };

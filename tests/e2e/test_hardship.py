@@ -87,7 +87,7 @@ def blind_call(t, before_exec=None, stderr=None):
     axy = t.peer("axy_server.py")
     masdif = Masdif(CLIP)
     daemon = Blind(t, before_exec, stderr, MASDIF_SERVER_URL=masdif.url,
-                   ASR_SERVER_URL=f"grpc://127.0.0.1:{axy.port}")
+                   ASR_SERVER_URL=f"grpc://127.0.0.1:{axy.port}", REPEAT_MAX=0)
     caller, _ = talk(t, daemon, axy, masdif)
     return daemon, caller
 
@@ -148,7 +148,7 @@ def test_few_descriptors(t):
     axy = t.peer("axy_server.py")
     masdif = Masdif(CLIP)
     daemon = t.daemon(ASR_SERVER_URL=f"grpc://127.0.0.1:{axy.port}",
-                      MASDIF_SERVER_URL=masdif.url, WORKERS=2)
+                      MASDIF_SERVER_URL=masdif.url, REPEAT_MAX=0, WORKERS=2)
     used = len(os.listdir(f"/proc/{daemon.proc.pid}/fd"))
     resource.prlimit(daemon.proc.pid, resource.RLIMIT_NOFILE,
                      (used + 12, used + 12))
@@ -181,7 +181,7 @@ def test_a_limit_that_leaves_room_for_one_call(t):
     masdif = Masdif(CLIP)
     daemon = Blind(t, limit, subprocess.DEVNULL, WORKERS=2,
                    MASDIF_SERVER_URL=masdif.url,
-                   ASR_SERVER_URL=f"grpc://127.0.0.1:{axy.port}")
+                   ASR_SERVER_URL=f"grpc://127.0.0.1:{axy.port}", REPEAT_MAX=0)
     caller, _ = talk(t, daemon, axy, masdif)
     for _ in range(20):
         try:
@@ -238,7 +238,8 @@ def rude(t, tls):
         settings = {"TLS_CERT": cert, "TLS_KEY": key}
         options = {"ca_file": str(cert)}
     daemon = t.daemon(ASR_SERVER_URL=f"grpc://127.0.0.1:{axy.port}",
-                      MASDIF_SERVER_URL=masdif.url, WORKERS=2, **settings)
+                      MASDIF_SERVER_URL=masdif.url, REPEAT_MAX=0, WORKERS=2,
+                      **settings)
     plain_caller = t.caller
     t.caller = lambda d: plain_caller(d, **options)
     stop = threading.Event()
@@ -278,7 +279,7 @@ def test_a_thousand_slow_heads(t):
     axy = t.peer("axy_server.py")
     masdif = Masdif(CLIP)
     daemon = t.daemon(ASR_SERVER_URL=f"grpc://127.0.0.1:{axy.port}",
-                      MASDIF_SERVER_URL=masdif.url)
+                      MASDIF_SERVER_URL=masdif.url, REPEAT_MAX=0)
     caller, _ = talk(t, daemon, axy, masdif)
     slow = []
     for _ in range(1000):

@@ -14,6 +14,7 @@ static void test_steps(void **state)
 				   "wait-bot 500\n"
 				   "expect-audio 2000\n"
 				   "expect-silence 100\n"
+				   "expect-clear 300\n"
 				   "expect-close 100\n"
 				   "expect-close 100 1008\n"
 				   "hangup";
@@ -32,9 +33,10 @@ static void test_steps(void **state)
 		{STEP_WAIT_BOT, NULL, 500, 8, 0},
 		{STEP_EXPECT_AUDIO, NULL, 2000, 9, 0},
 		{STEP_EXPECT_SILENCE, NULL, 100, 10, 0},
-		{STEP_EXPECT_CLOSE, NULL, 100, 11, 0},
-		{STEP_EXPECT_CLOSE, NULL, 100, 12, 1008},
-		{STEP_HANGUP, NULL, 0, 13, 0},
+		{STEP_EXPECT_CLEAR, NULL, 300, 11, 0},
+		{STEP_EXPECT_CLOSE, NULL, 100, 12, 0},
+		{STEP_EXPECT_CLOSE, NULL, 100, 13, 1008},
+		{STEP_HANGUP, NULL, 0, 14, 0},
 	};
 	struct list stepl = {0};
 	const char *why;

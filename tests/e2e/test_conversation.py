@@ -1,0 +1,53 @@
+"""Conversations as scripts of convo-call, against the embedded engines.
+
+Each file of conversation/ is one: its steps, and in its comments
+`#: NAME=VALUE` settings of the daemon, `#= metric value` counters and
+`#~ pattern` lines of its log that must be there in the end.
+"""
+import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+from harness import DATA, HERE
+
+SCRIPTS = HERE / "conversation"
+AUDIO = DATA.parent / "audio"
+AT_ONCE = 6
+
+starting = threading.Lock()  # of the harness' list of processes
+
+
+def marked(text, mark):
+    return re.findall(rf"^#{mark} (.*)$", text, re.M)
+
+
+def converse(t, path):
+    """Run one script; what went wrong, or None"""
+    text = path.read_text()
+    settings = dict(line.split("=", 1) for line in marked(text, ":"))
+    with starting:
+        daemon = t.daemon(**settings)
+    script = t.cwd / path.name
+    script.write_text(re.sub(r"(?m)^(say|interrupt) (\S+)",
+                             rf"\1 {AUDIO}/\2", text))
+    status, output = t.run(
+        "convo-call", "--json", "--allow-unanswered", "--script", str(script),
+        f"ws://127.0.0.1:{daemon.port}/convo", timeout=100)
+    assert status == 0, f"{path.name}: {status}\n{output}"
+    daemon.wait_idle()
+    for line in marked(text, "="):
+        name, value = line.split()
+        seen = daemon.metric(name)
+        assert seen == float(value), f"{path.name}: {name} is {seen}"
+    for pattern in marked(text, "~"):
+        assert daemon.find(pattern), f"{path.name}: no line has {pattern}"
+    daemon.end()
+
+
+def test_scripts(t):
+    """They take their time, but hardly any work: some at once"""
+    scripts = sorted(SCRIPTS.glob("*.call"))
+    assert len(scripts) > 10
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for _ in pool.map(lambda path: converse(t, path), scripts):
+            pass
