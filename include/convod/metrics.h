@@ -69,6 +69,9 @@ CV_BEGIN_DECLS
 	X(REPROMPTS, "reprompts_total", "times that a silent caller was asked again") \
 	X(UNSENT, "unsent_total", "finals and keys that were not sent to the dialog manager") \
 	X(UTTERANCES_DROPPED, "utterances_dropped_total", "utterances dropped, too many queued or no memory") \
+	X(RECORDINGS, "recordings_total", "recordings begun") \
+	X(RECORDINGS_FAILED, "recordings_failed_total", "recordings that could not be made, or broke off") \
+	X(RECORDING_LOST, "recording_samples_lost_total", "samples not recorded, the disk failed or fell behind") \
 	X(JOBS_REFUSED, "jobs_refused_total", "jobs refused by a full engine queue") \
 	X(LOG_DROPPED, "log_lines_dropped_total", "log lines dropped by a full queue") \
 	X(LOOP_SLOW, "loop_slow_turns_total", "loop turns of more than 100 ms")

@@ -239,7 +239,8 @@ static const struct item itemv[] = {
 	       "connect"),
 
 	STR("data_dir", data_dir, "",
-	    "folder for what lasts: the voice cache; unset: nothing is kept"),
+	    "folder for what lasts: the voice cache, recordings; unset: "
+	    "nothing is kept"),
 	U32("workers", workers, "0", 0, 256, NULL,
 	    "threads that serve calls; 0 is one a core"),
 	U32("engine.threads", engine_threads, "0", 0, 64, NULL,

@@ -21,6 +21,7 @@
 #include <convod/str.h>
 #include "convo.h"
 #include "manners.h"
+#include "recorder.h"
 
 /* ------------------------------------------------------------- the end */
 
@@ -33,6 +34,7 @@ static void stop_work(struct convo *cv, enum call_end end)
 
 	tmr_cancel(cv->tmr);
 	list_unlink(&cv->flush.le);
+	cv->recorder = recorder_close(cv->recorder);
 	list_flush(&cv->speechl);
 	cv->dialog = mem_deref(cv->dialog);
 	cv->playout = mem_deref(cv->playout);

@@ -13,6 +13,7 @@
 #include <convod/metrics.h>
 #include <convod/str.h>
 #include "convo.h"
+#include "recorder.h"
 
 enum {
 	/* Twice real time is a flood, unless it makes up for a stall of the
@@ -97,6 +98,9 @@ static void hear_frame(struct convo *cv, const uint8_t *ulawv, uint64_t now_us)
 	g711_ulaw_decode_n(pcmv, ulawv, FRAME_SAMPLES);
 	if (cv->dtmf)
 		hear_key(cv, pcmv, now_ms);
+	if (cv->recorder)
+		recorder_frame(cv->recorder,
+			       call_is_sensitive(cv->call) ? NULL : ulawv);
 	speaking = vad_frame(cv->vad, pcmv);
 	if (speaking && cv->asr)
 		asr_session_speech(cv->asr, ring_head(cv->ring));

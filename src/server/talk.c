@@ -12,6 +12,7 @@
 #include <convod/metrics.h>
 #include <convod/str.h>
 #include "convo.h"
+#include "recorder.h"
 
 enum { VARS_MAX = 64, VAR_MAX_BYTES = 1024 };
 
@@ -115,12 +116,41 @@ static void set_var(struct convo *cv, const char *name, const char *value)
 		log_warn(cv->call_id, "variable not set", NULL);
 }
 
+static void record(struct convo *cv, bool on)
+{
+	const char *dir = cv->worker->shared->conf->data_dir;
+	int err;
+
+	if (!on) {
+		cv->recorder = recorder_close(cv->recorder);
+		return;
+	}
+	if (cv->recorder)
+		return;
+
+	err = *dir ? recorder_alloc(&cv->recorder, cv->worker->net.loop, dir,
+				    cv->call_id)
+		   : ENOTDIR;
+	if (err) {
+		metrics_inc(M_RECORDINGS_FAILED);
+		log_warn(cv->call_id, "call not recorded", "err=\"%s\"%s",
+			 strerror(err), *dir ? "" : " hint=\"set DATA_DIR\"");
+		return;
+	}
+
+	metrics_inc(M_RECORDINGS);
+	log_info(cv->call_id, "call recorded", NULL);
+}
+
 static void act_op(const struct dialog_act *act, void *arg)
 {
 	struct convo *cv = arg;
 	const char *text = act->text ? act->text : "";
 
 	switch (act->type) {
+	case DIALOG_RECORD:
+		record(cv, act->on);
+		break;
 	case DIALOG_TRANSFER:
 		log_info(cv->call_id, "transfer asked for",
 			 "to=\"%s\" mode=\"%s\"", LOG_STR(text),
@@ -228,10 +258,14 @@ static int send_message(struct convo *cv, size_t n)
 static int media_op(const uint8_t *ulawv, size_t n, void *arg)
 {
 	struct convo *cv = arg;
+	size_t len = cv->carrier->print_media(
+		cv->worker->message + WS_PRE_BYTES, cv->stream_id, ulawv, n);
+	int err = send_message(cv, len);
 
-	return send_message(cv, cv->carrier->print_media(
-					cv->worker->message + WS_PRE_BYTES,
-					cv->stream_id, ulawv, n));
+	if (!err && cv->recorder)
+		recorder_bot(cv->recorder, ulawv, n);
+
+	return err;
 }
 
 static int mark_op(const char *name, void *arg)
@@ -246,10 +280,14 @@ static int mark_op(const char *name, void *arg)
 static int clear_op(void *arg)
 {
 	struct convo *cv = arg;
+	int err = send_message(cv, cv->carrier->print_clear(
+					   cv->worker->message + WS_PRE_BYTES,
+					   cv->stream_id));
 
-	return send_message(cv, cv->carrier->print_clear(cv->worker->message +
-								 WS_PRE_BYTES,
-							 cv->stream_id));
+	if (!err && cv->recorder)
+		recorder_clear(cv->recorder);
+
+	return err;
 }
 
 static void started_op(uint32_t utterance, uint64_t at_ms, void *arg)

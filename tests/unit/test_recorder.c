@@ -1,0 +1,223 @@
+/* What a recording holds: both sides at the right time, on a real disk */
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <convod/audio.h>
+#include <convod/metrics.h>
+#include <convod/record.h>
+#include "../../src/server/recorder.h"
+#include "test.h"
+
+struct fixture {
+	char dir[64];
+	struct loop *loop;
+	struct recorder *r;
+};
+
+static int remove_entry(const char *path, const struct stat *st, int type,
+			struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+
+	return remove(path);
+}
+
+static void set_up(struct fixture *f)
+{
+	(void)snprintf(f->dir, sizeof(f->dir), "/tmp/convod-test-XXXXXX");
+	assert_non_null(mkdtemp(f->dir));
+	assert_int_equal(loop_alloc(&f->loop), 0);
+}
+
+static void tear_down(struct fixture *f)
+{
+	mem_deref(f->loop);
+	(void)nftw(f->dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+	assert_int_equal(mem_blocks(), 0);
+}
+
+static void begin(struct fixture *f, const char *id)
+{
+	assert_int_equal(recorder_alloc(&f->r, f->loop, f->dir, id), 0);
+}
+
+static void frames(struct fixture *f, unsigned n, int code)
+{
+	uint8_t ulawv[FRAME_SAMPLES];
+
+	memset(ulawv, code, sizeof(ulawv));
+	while (n--)
+		recorder_frame(f->r, code < 0 ? NULL : ulawv);
+}
+
+static void bot(struct fixture *f, unsigned n, int code)
+{
+	uint8_t ulawv[FRAME_SAMPLES];
+
+	memset(ulawv, code, sizeof(ulawv));
+	while (n--)
+		recorder_bot(f->r, ulawv, sizeof(ulawv));
+}
+
+/* Let the jobs end: whoever else holds a reference is one */
+static void finish(struct fixture *f)
+{
+	struct recorder *r = mem_ref(f->r);
+
+	f->r = recorder_close(f->r);
+	while (mem_nrefs(r) > 1)
+		loop_turn(f->loop, true);
+	mem_deref(r);
+}
+
+static void path_of(const struct fixture *f, char *dst, size_t size,
+		    const char *name)
+{
+	(void)snprintf(dst, size, "%s/recordings/%s", f->dir, name);
+}
+
+/* Samples of both sides, interleaved */
+static size_t read_file(const struct fixture *f, const char *name, int16_t *v,
+			size_t size)
+{
+	enum { HEADER = 44 };
+	char path[128];
+	FILE *file;
+	size_t n;
+
+	path_of(f, path, sizeof(path), name);
+	file = fopen(path, "rb");
+	assert_non_null(file);
+	assert_int_equal(fseek(file, HEADER, SEEK_SET), 0);
+	n = fread(v, sizeof(*v), size, file);
+	fclose(file);
+
+	return n;
+}
+
+static void test_both_sides(void **state)
+{
+	enum { FRAMES = 120 };
+	static int16_t v[2 * FRAMES * FRAME_SAMPLES + 2];
+	struct fixture f;
+
+	(void)state;
+	set_up(&f);
+	begin(&f, "CA/../x");
+	bot(&f, 10, 0x90); /* heard with the frames 0 to 3, then cleared */
+	frames(&f, 4, 0x20);
+	recorder_clear(f.r);
+	frames(&f, 56, 0x20);
+	bot(&f, 60, 0xa0);
+	frames(&f, 60, -1); /* what must not be recorded */
+	finish(&f);
+
+	assert_int_equal(read_file(&f, "CA____x.wav", v, ARRAY_SIZE(v)),
+			 2 * FRAMES * FRAME_SAMPLES);
+	for (size_t i = 0; i < FRAMES; i++) {
+		const int16_t *at = v + 2 * i * FRAME_SAMPLES;
+
+		assert_int_equal(at[0],
+				 g711_ulaw_decode(i < 60 ? 0x20 : 0xff));
+		assert_int_equal(at[1], g711_ulaw_decode(i < 4    ? 0x90
+							 : i < 60 ? 0xff
+								  : 0xa0));
+	}
+	tear_down(&f);
+}
+
+static void test_a_second_file(void **state)
+{
+	static int16_t v[8000];
+	struct fixture f;
+
+	(void)state;
+	set_up(&f);
+	for (unsigned i = 1; i <= 2; i++) {
+		begin(&f, "CA1");
+		frames(&f, i, 0x20);
+		finish(&f);
+	}
+	assert_int_equal(read_file(&f, "CA1.wav", v, 8000), 320);
+	assert_int_equal(read_file(&f, "CA1-2.wav", v, 8000), 640);
+
+	begin(&f, "empty"); /* nothing was recorded: no file */
+	f.r = recorder_close(f.r);
+	assert_null(recorder_close(NULL));
+	tear_down(&f);
+}
+
+static void test_disk_that_cannot_be_written(void **state)
+{
+	uint64_t failed = metrics_counter(M_RECORDINGS_FAILED);
+	uint64_t lost = metrics_counter(M_RECORDING_LOST);
+	struct fixture f;
+
+	(void)state;
+	set_up(&f);
+	assert_int_equal(recorder_alloc(&f.r, f.loop, "/dev/null", "x"), 0);
+	frames(&f, 50, 0x20);
+	while (metrics_counter(M_RECORDINGS_FAILED) == failed)
+		loop_turn(f.loop, true);
+	frames(&f, 10, 0x20);
+	assert_int_equal(metrics_counter(M_RECORDING_LOST) - lost,
+			 10 * FRAME_SAMPLES);
+	finish(&f);
+	assert_int_equal(metrics_counter(M_RECORDINGS_FAILED) - failed, 1);
+	tear_down(&f);
+}
+
+static void test_disk_that_falls_behind(void **state)
+{
+	uint64_t lost = metrics_counter(M_RECORDING_LOST);
+	struct fixture f;
+
+	(void)state;
+	set_up(&f);
+	begin(&f, "slow");
+	bot(&f, 1000, 0xa0);  /* bounded too */
+	frames(&f, 50, 0x20); /* this second is being written */
+	frames(&f, 50 * RECORDER_BEHIND_MAX_S + 3, 0x20);
+	assert_int_equal(metrics_counter(M_RECORDING_LOST) - lost,
+			 3 * FRAME_SAMPLES);
+	finish(&f);
+	tear_down(&f);
+}
+
+static int record_body(void *arg)
+{
+	struct fixture *f = arg;
+	int err = recorder_alloc(&f->r, f->loop, f->dir, "x");
+
+	if (!err)
+		f->r = mem_deref(f->r);
+
+	return err;
+}
+
+static void test_out_of_memory(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	set_up(&f);
+	oom_loop(record_body, &f);
+	tear_down(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_both_sides),
+		cmocka_unit_test(test_a_second_file),
+		cmocka_unit_test(test_disk_that_cannot_be_written),
+		cmocka_unit_test(test_disk_that_falls_behind),
+		cmocka_unit_test(test_out_of_memory),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
