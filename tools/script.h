@@ -11,8 +11,8 @@
  *	wait-bot [MS]            for the bot to speak (10000) and to finish
  *	expect-audio MS          the bot is heard within MS
  *	expect-silence MS        the bot is not heard for MS
- *	expect-clear MS          the bot falls silent within MS of the beginning
- *	                         of what was said, or keyed in, last
+ *	expect-clear MS          the bot falls silent within MS of when the
+ *	                         caller began to speak, or pressed a key, last
  *	expect-close MS [CODE]   the bot hangs up within MS, with that code
  *	hangup
  *

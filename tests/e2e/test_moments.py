@@ -2,9 +2,11 @@
 
 CONVOD_SEED repeats a run that failed; CONVOD_LONG makes it longer.
 """
+import json
 import os
 import random
 import socket
+import statistics
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +16,7 @@ from caller import Caller
 from harness import SIGTERM, wait_for
 from test_call import words
 from test_faults import CLIP, PROMPTS
-from trouble import RESET, Masdif
+from trouble import RESET, Masdif, wav
 
 CLOSING = (PROMPTS / "is-closing.ul").read_bytes()
 KINDS = ("stop", "close", "end", "reset")
@@ -212,3 +214,63 @@ def test_gone_at_random(t):
     for caller in callers[::2]:
         vanish(caller, dice.choice(KINDS))
     assert daemon.wait() == 0
+
+
+FRAME = 160
+FADE = 40  # samples that playout fades in or out
+
+
+def noise(seed, seconds=8):
+    """An answer, every frame of which is its own"""
+    rng = random.Random(seed)
+    return bytes(rng.choice((0x20, 0x2a, 0xa0, 0xaa)) for _ in range(
+        8000 * seconds))
+
+
+def heard_of(heard, answer):
+    """Bytes of an answer that stand in what was heard, from its beginning"""
+    at = heard.find(answer[FRAME:2 * FRAME])
+    if at < 0:
+        return 0
+    n = 2 * FRAME
+    while n < len(answer) and answer[n:n + FRAME] == \
+            heard[at - FRAME + n:at + n]:
+        n += FRAME
+    return n
+
+
+def test_what_was_heard_of_an_answer(t):
+    """Masdif is told to 100 ms, and nothing of the answer follows"""
+    axy = t.peer("axy_server.py")
+    answers = [noise(seed) for seed in range(6)]
+    masdif = Masdif(b"")
+    daemon = start(t, axy, masdif, REPEAT_MAX=0)
+    caller = t.caller(daemon).start()
+    rng = random.Random(7)
+    errors = []
+    for number, answer in enumerate(answers):
+        masdif.audio = wav(answer)
+        begun = len(caller.heard)
+        caller.say(words(number + 1))
+        wait_for(lambda n=number: len(masdif.seen("turn")) > n, "a turn")
+        if number:
+            before = answers[number - 1]
+            body = json.loads(masdif.seen("turn")[-1][1])
+            assert body["metadata"]["interrupted"] is True, body
+            wait_for(lambda n=number: caller.clears >= n, "a clear")
+            errors.append(abs(body["metadata"]["heard_ms"] -
+                              heard_of(caller.heard, before) / 8))
+        wait_for(lambda a=answer: a[FRAME:2 * FRAME] in caller.heard,
+                 "the answer")
+        if number:
+            rest = caller.heard[begun:]
+            rest = rest[rest.index(answer[FRAME:2 * FRAME]):]
+            frames = {before[i:i + FRAME]
+                      for i in range(0, len(before), FRAME)}
+            assert not any(rest[i:i + FRAME] in frames
+                           for i in range(0, len(rest), FRAME)), "stale"
+        time.sleep(rng.uniform(0.3, 2.5))
+    print(f"error of what was heard: {sorted(map(int, errors))} ms")
+    assert statistics.median(errors) <= 100, errors
+    assert caller.hang_up() in (None, 1000)
+    daemon.wait_idle()
