@@ -175,6 +175,7 @@ struct utterance_note {
 	uint32_t speech_ms;
 	bool failed; /* its audio did: something may replace it */
 	bool protect;
+	bool wordless;    /* audio of which we don't know more */
 	uint64_t over_ms; /* abandoned or finished */
 };
 

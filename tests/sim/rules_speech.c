@@ -68,6 +68,7 @@ static void link_act(struct sim *s, struct utterance_note *u, const char *text)
 		w->askedv[n] = true;
 	}
 	if (!u->act) {
+		u->wordless = true;
 		w->wordless = w->turns;
 		return;
 	}
@@ -161,7 +162,7 @@ void rules_started(struct sim *s, uint32_t utterance)
 /* ---------------------------------------------------------------- frames */
 
 /* A clip that is said again belongs to two: the first goes first */
-static uint32_t find_live(const struct sim *s, uint32_t token)
+static uint32_t find_live(const struct sim *s, uint32_t token, uint32_t pos_ms)
 {
 	const struct watch *w = &s->watch;
 	uint32_t found = 0;
@@ -173,6 +174,8 @@ static uint32_t find_live(const struct sim *s, uint32_t token)
 		if (u->token != token || !rules_is_live(u))
 			continue;
 		found = i;
+		if (pos_ms && u->next_ms == pos_ms)
+			break;
 		c = speech_clip(s, i);
 		if (c && (!clip_is_ended(c) ||
 			  u->next_ms + TAIL_MS < clip_len(c) / AUDIO_PER_MS))
@@ -232,7 +235,7 @@ void rules_frame(struct sim *s, struct frame *f)
 	}
 
 	w->nobodys = 0;
-	f->utterance = find_live(s, f->token);
+	f->utterance = find_live(s, f->token, f->pos_ms);
 	if (!f->utterance) {
 		rule_violated(s, RULE_STALE_AUDIO, "of utterance %u",
 			      find_dropped(w, f->token));
@@ -360,7 +363,7 @@ static void measure_cut(struct sim *s, uint32_t cut)
 	w->cut_ms = 0;
 	w->cut_tolerance_ms = TOLERANCE_MS;
 	w->cut_known = turn > w->wordless && carrier_behaves(s) &&
-		       !s->plan.manager.dull;
+		       s->plan.prm.has_voice && !s->plan.manager.dull;
 	for (uint32_t i = 1; i <= w->last; i++) {
 		const struct utterance_note *u = &w->utterancev[i];
 
@@ -443,8 +446,7 @@ static bool is_protected(const struct watch *w)
 	for (uint32_t i = 1; i <= w->last; i++) {
 		const struct utterance_note *u = &w->utterancev[i];
 
-		if (rules_is_live(u) &&
-		    (u->protect || (u->kind == KIND_PLAY && !u->act)))
+		if (rules_is_live(u) && (u->protect || u->wordless))
 			return true;
 	}
 
