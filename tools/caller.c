@@ -34,10 +34,10 @@ struct caller {
 	bool greeting; /* what is owed is the greeting */
 	const char *asked;
 
-	uint64_t onset; /* of the last word or key */
+	uint64_t onset; /* of what was said or keyed in last */
 
 	/* the bot's */
-	uint64_t cleared; /* when it was cut off, 0: never */
+	uint64_t cleared; /* first time since then, 0: never */
 	int bot_level;
 	bool speaking;
 	uint64_t bot_from, bot_to; /* first and end of last audible frame */
@@ -195,12 +195,12 @@ static void press_step(struct caller *c)
 		if (c->step->polite && !may_speak(c))
 			return;
 		c->key = c->step->arg;
+		c->onset = c->now;
 		c->key_at = c->now;
 	}
 	if (c->now < c->key_at)
 		return;
 
-	c->onset = c->now;
 	emit(c,
 	     (struct caller_event){.type = CALLER_PRESSES, .digit = *c->key});
 	c->key_at = c->now + CALLER_KEY_MS;
@@ -405,7 +405,8 @@ void caller_hear(struct caller *c, const int16_t *pcmv, bool busy)
 
 void caller_cleared(struct caller *c)
 {
-	c->cleared = c->now;
+	if (c->cleared < c->onset || !c->cleared)
+		c->cleared = c->now;
 	if (c->speaking)
 		bot_quiet(c);
 }

@@ -224,6 +224,7 @@ static void speak(struct call *c, const struct dialog_act *act,
 
 	if (!c->answering) {
 		c->answering = true;
+		c->false_starts = 0;
 		++c->answer;
 		guard_repeats(c, act->text);
 		answer_forget(c);

@@ -86,16 +86,17 @@ struct call {
 	} collect;
 
 	/* floor.c: who may speak */
-	bool speaking;      /* the caller, by voice activity */
-	uint64_t speech_ms; /* when that began */
-	bool fresh;         /* no final since then */
-	bool interims;      /* the recogniser gives some */
-	unsigned words;     /* in the interim of what is being said */
-	bool held;          /* the bot has paused for the caller */
-	uint64_t held_ms;   /* since */
-	uint64_t resume_ms; /* when it was nothing */
-	bool interrupted;   /* an answer was, since the last turn */
-	uint32_t heard_ms;  /* of it */
+	bool speaking;         /* the caller, by voice activity */
+	uint64_t speech_ms;    /* when that began */
+	bool fresh;            /* no final since then */
+	bool interims;         /* the recogniser gives some */
+	unsigned false_starts; /* in this answer */
+	unsigned words;        /* in the interim of what is being said */
+	bool held;             /* the bot has paused for the caller */
+	uint64_t held_ms;      /* since */
+	uint64_t resume_ms;    /* when it was nothing */
+	bool interrupted;      /* an answer was, since the last turn */
+	uint32_t heard_ms;     /* of it */
 	uint32_t heard_answer;
 	char *heard; /* text of the answer that was heard */
 

@@ -5,7 +5,8 @@
  * keeps what it had to say: only words make it an interruption. If there are
  * none within `barge_in.resume_ms` it was a cough, and the bot goes on. A
  * recogniser without interims says so by the end of the utterance only; until
- * then the bot waits. In mode `words` it is the words that make it silent.
+ * then the bot waits. After two such in an answer it takes words to make the
+ * bot pause: there is a television. In mode `words` it is the words that make it silent.
  * Either way the answer is void only with the final: interims come and go.
  */
 #include <convod/metrics.h>
@@ -17,6 +18,8 @@ enum {
 	WORDS_WAIT_MS = 3000,
 	/* for the end of an utterance without words: hold music has none */
 	HOLD_MAX_MS = 5000,
+	/* in an answer; then it takes words: a television is no caller */
+	FALSE_STARTS_MAX = 2,
 };
 
 /* What is being heard counts, or will be first. The end of one utterance may
@@ -49,6 +52,13 @@ static bool may_interrupt(const struct call *c, bool keys)
 	default:
 		return true;
 	}
+}
+
+/* Does a sound make the bot pause? Not where there were too many already */
+static bool may_hold_for_sound(const struct call *c)
+{
+	return c->prm.barge_in == CALL_BARGE_VAD &&
+	       c->false_starts < FALSE_STARTS_MAX && may_interrupt(c, false);
 }
 
 /* ----------------------------------------------------------------- hold */
@@ -84,6 +94,7 @@ static void resume(struct call *c, uint64_t now_ms)
 	c->words = 0;
 	c->fresh = false;
 	c->quiet_ms = now_ms;
+	++c->false_starts;
 	metrics_inc(M_FALSE_STARTS);
 	c->ops->resume(c->arg);
 	wait_touch(c, now_ms);
@@ -150,8 +161,7 @@ static void onset(struct call *c, uint64_t now_ms)
 	if (c->held) {
 		if (!c->words)
 			c->resume_ms = onset_resume_ms(c, now_ms);
-	} else if (c->prm.barge_in == CALL_BARGE_VAD && c->utterancec &&
-		   may_interrupt(c, false)) {
+	} else if (c->utterancec && may_hold_for_sound(c)) {
 		hold(c, now_ms);
 		c->resume_ms = onset_resume_ms(c, now_ms);
 	}
@@ -177,8 +187,7 @@ void floor_before_sound(struct call *c, uint64_t now_ms)
 	bool talks = c->words ||
 		     (c->fresh && now_ms < c->speech_ms + c->prm.resume_ms);
 
-	if (c->held || !c->speaking || !talks ||
-	    c->prm.barge_in != CALL_BARGE_VAD || !may_interrupt(c, false))
+	if (c->held || !c->speaking || !talks || !may_hold_for_sound(c))
 		return;
 
 	hold(c, now_ms);

@@ -37,11 +37,12 @@ def run(name, function, programs):
     problems = test.close()
 
     if problem or problems:
-        print(problem or "", *problems, sep="\n")
         for process in test.processes:
             lines = getattr(process, "lines", [])[-80:]
             print(f"--- {getattr(process, 'name', 'not started')}")
             print("\n".join(lines))
+        # last: of a long log only the end may be shown
+        print(problem or "", *problems, sep="\n")
     verdict = "[  FAILED  ]" if problem or problems else "[       OK ]"
     print(f"{verdict} {name} {time.monotonic() - begun:.1f} s", flush=True)
     return not problem and not problems

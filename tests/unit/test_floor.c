@@ -94,6 +94,34 @@ static void test_noise_without_end_resumes_once(void **state)
 	drop(f);
 }
 
+/* A television: twice, then it takes words, and with the next answer anew */
+static void test_noise_again_and_again(void **state)
+{
+	struct fake *f = make_speaking(&param);
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		speech(f, true);
+		speech(f, false);
+		pass(f, 1000);
+		expect(f, "(|)|");
+	}
+	speech(f, true);
+	pass(f, 500);
+	expect(f, "");
+	result(f, false, "wait");
+	expect(f, "(|");
+	final(f, "wait");
+	speech(f, false);
+	expect(f, "!|Twait|h100|");
+	act(f, DIALOG_SAY, "yes", NULL);
+	done(f, 0);
+	started(f, 2);
+	speech(f, true);
+	expect(f, "S2:yes|(|");
+	drop(f);
+}
+
 /* An interim that the recogniser takes back was no word */
 static void test_interim_taken_back(void **state)
 {
@@ -500,6 +528,7 @@ int main(void)
 		cmocka_unit_test(test_cough_resumes),
 		cmocka_unit_test(test_without_interims),
 		cmocka_unit_test(test_noise_without_end_resumes_once),
+		cmocka_unit_test(test_noise_again_and_again),
 		cmocka_unit_test(test_interim_taken_back),
 		cmocka_unit_test(
 			test_quiet_caller_whom_only_the_recogniser_hears),
