@@ -6,8 +6,8 @@
  * none within `barge_in.resume_ms` it was a cough, and the bot goes on. A
  * recogniser without interims says so by the end of the utterance only; until
  * then the bot waits. After two such in an answer it takes words to make the
- * bot pause: there is a television. In mode `words` it is the words that make it silent.
- * Either way the answer is void only with the final: interims come and go.
+ * bot pause: there is a television. In mode `words` it always does. Either way
+ * the answer is void only with the final: interims come and go.
  */
 #include <convod/metrics.h>
 #include "call_priv.h"
