@@ -127,6 +127,19 @@ static inline void *fake_conn_thread(void *arg)
 	return NULL;
 }
 
+/** End all connections; from then on the handler's data is the test's alone */
+static inline void fake_http_idle(struct fake_http *f)
+{
+	pthread_mutex_lock(&f->lock);
+	for (size_t i = 0; i < FAKE_HTTP_CONNS_MAX; i++) {
+		if (f->upv[i])
+			(void)shutdown(f->upv[i] - 1, SHUT_RDWR);
+	}
+	while (f->upc)
+		pthread_cond_wait(&f->ended, &f->lock);
+	pthread_mutex_unlock(&f->lock);
+}
+
 static inline void fake_serve(struct fake_http *f, int fd)
 {
 	struct fake_conn *c = malloc(sizeof(*c));

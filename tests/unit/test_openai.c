@@ -383,6 +383,7 @@ static void test_streams(void **state)
 		const char *s = streams[i].name;
 
 		world.requests = 0;
+		fake_http_idle(&f->server);
 		world.stepv[0] = (struct step){
 			200, NULL, str_starts(s, "openai-chat") ? load(s) : s,
 			false};

@@ -36,6 +36,7 @@ static void test_answers(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(answers); i++) {
 		const char *s = answers[i].name;
 
+		fake_http_idle(&f->server);
 		world.requests = 0;
 		world.body = str_starts(s, "rasa-") ? load(DIR, s) : s;
 		converse(f, DIALOG_SPEECH, "halló", answers[i].err);
@@ -100,6 +101,7 @@ static void test_buttons(void **state)
 
 	begin(f, &dialog_rasa, "", NULL);
 	for (size_t i = 0; i < ARRAY_SIZE(tests); i++) {
+		fake_http_idle(&f->server);
 		world.body = load(DIR, "rasa-reply-buttons.json");
 		converse(f, DIALOG_SPEECH, "halló", 0);
 		world.body = "[]";
@@ -147,6 +149,7 @@ static void test_out_of_memory(void **state)
 	struct fixture *f = *state;
 
 	f->be = &dialog_rasa;
+	fake_http_idle(&f->server);
 	world.body = load(DIR, "rasa-reply-custom.json");
 	oom_loop(post_memory_body, f);
 }
