@@ -81,14 +81,14 @@ def masdif_row(t, axy, stage, fault):
     hears(caller, APOLOGY[FADE:BEGIN], "the apology")
     if fault == "hang":
         assert WAIT[FADE:BEGIN] in caller.heard, "left in silence"
-    assert daemon.metric("apologies_total") == 1
-    assert masdif.foreign_hits == 0
+    assert daemon.metric("apologies_total") == 1, "apologies"
+    assert masdif.foreign_hits == 0, "a foreign host was asked"
 
     masdif.recover()
     answered(caller, masdif)
-    assert daemon.metric("apologies_total") == 1
-    assert daemon.metric(counter) == 1
-    assert masdif.overlaps == 0
+    assert daemon.metric("apologies_total") == 1, "apologies later"
+    assert daemon.metric(counter) == 1, f"{counter} later"
+    assert masdif.overlaps == 0, "overlaps"
     finish(daemon, caller)
     masdif.close()
 
