@@ -33,7 +33,7 @@ struct convo {
 	struct list speechl;
 	struct dialog_session *dialog;
 	struct recorder *recorder; /* while the call is recorded */
-	json_t *vars; /* set by the dialog manager, or NULL */
+	json_t *vars;              /* set by the dialog manager, or NULL */
 
 	/* media.c */
 	struct ring *ring;

@@ -348,10 +348,9 @@ static int set_up(void **state)
 	assert_int_equal(conf_load(&f->conf, NULL, setting, f, errbuf), 0);
 	f->shared.conf = f->conf;
 	assert_int_equal(registry_alloc(&f->shared.registry, 10), 0);
-	assert_int_equal(
-		voice_cache_alloc(&f->shared.voice_cache,
-				  &(struct voice_cache_param){0}),
-		0);
+	assert_int_equal(voice_cache_alloc(&f->shared.voice_cache,
+					   &(struct voice_cache_param){0}),
+			 0);
 	assert_int_equal(manners_alloc(&f->shared.manners, f->conf, errbuf),
 			 0);
 	assert_int_equal(prompts_alloc(&f->shared.prompts, f->conf, errbuf),
