@@ -93,7 +93,7 @@ static void read_no_reply(struct voiceflow_trace *t, const json_t *payload)
 	t->type = VF_NO_REPLY;
 	t->ms = VOICEFLOW_SILENCE_MS;
 	if (s > 0)
-		t->ms = s < VOICEFLOW_SILENCE_MAX_MS / 1000
+		t->ms = s * 1000 < VOICEFLOW_SILENCE_MAX_MS
 				? MAX((uint32_t)(s * 1000), 1)
 				: VOICEFLOW_SILENCE_MAX_MS;
 }

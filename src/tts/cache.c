@@ -561,9 +561,7 @@ static int open_folder(struct voice_cache *vc, const char *dir)
 		goto out;
 	}
 	vc->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (vc->dir < 0)
-		err = errno;
-	else if (faccessat(vc->dir, ".", R_OK | W_OK | X_OK, 0))
+	if (vc->dir < 0 || faccessat(vc->dir, ".", R_OK | W_OK | X_OK, 0))
 		err = errno;
 
 out:
