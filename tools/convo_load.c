@@ -710,28 +710,31 @@ static void measure(const struct load *l, struct load_report *r)
 /* What callers say: one file a call in turn, or what passes for speech */
 static int make_patterns(struct load *l)
 {
+	uint32_t n = MAX(l->sayc, 1u);
 	int err = 0;
 
-	l->patternc = MAX(l->sayc, 1u);
-	for (uint32_t i = 0; i < l->patternc && !err; i++) {
+	for (uint32_t i = 0; i < n && !err; i++) {
 		err = load_pattern_make(&l->patternv[i], l->sayv[i],
 					l->speech_ms, l->silence_ms);
 		if (err)
 			fprintf(stderr, "convo-load: %s\n",
 				l->sayv[i] ? l->sayv[i] : "tone bursts");
 	}
+	l->patternc = n;
 
 	return err;
 }
 
 static int make_calls(struct load *l)
 {
-	l->callv = mem_zalloc(l->calls * sizeof(*l->callv), NULL);
-	if (!l->callv)
+	struct call *callv = mem_zalloc(l->calls * sizeof(*callv), NULL);
+
+	if (!callv)
 		return ENOMEM;
 
+	l->callv = callv;
 	for (uint32_t i = 0; i < l->calls; i++) {
-		struct call *c = &l->callv[i];
+		struct call *c = &callv[i];
 		/* any mask but zero, which servers take a short cut for */
 		uint32_t mask = 0x9e3779b9u * (i + 1) | 0x01010101;
 

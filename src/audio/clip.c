@@ -201,28 +201,27 @@ const uint8_t *clip_data(const struct clip *c)
 	return c->ulawv;
 }
 
-static int reserve_word(struct clip *c)
+/* Room for one more; NULL without memory */
+static struct clip_word *next_word(struct clip *c)
 {
 	size_t size = MAX(2 * c->word_size, WORDS_GROW_MIN);
-	void *p;
+	struct clip_word *p = c->wordv;
 
-	if (c->wordc < c->word_size)
-		return 0;
+	if (c->wordc == c->word_size) {
+		p = mem_raw_realloc(p, size * sizeof(*p));
+		if (!p)
+			return NULL;
+		c->wordv = p;
+		c->word_size = size;
+	}
 
-	p = mem_raw_realloc(c->wordv, size * sizeof(*c->wordv));
-	if (!p)
-		return ENOMEM;
-
-	c->wordv = p;
-	c->word_size = size;
-
-	return 0;
+	return p + c->wordc;
 }
 
 int clip_add_word(struct clip *c, uint32_t pos, uint32_t text)
 {
 	const struct clip_word *last;
-	int err;
+	struct clip_word *w;
 
 	if (!c)
 		return EINVAL;
@@ -235,11 +234,12 @@ int clip_add_word(struct clip *c, uint32_t pos, uint32_t text)
 	if (c->wordc == CLIP_WORDS_MAX)
 		return 0;
 
-	err = reserve_word(c);
-	if (err)
-		return err;
+	w = next_word(c);
+	if (!w)
+		return ENOMEM;
 
-	c->wordv[c->wordc++] = (struct clip_word){.pos = pos, .text = text};
+	*w = (struct clip_word){.pos = pos, .text = text};
+	++c->wordc;
 
 	return 0;
 }

@@ -289,8 +289,8 @@ static void detect(struct vad *v, struct frame *fr, const int16_t *pcmv)
 	int16_t filtered[FRAME_SAMPLES];
 	float over;
 
-	memcpy(v->filteredv, v->filteredv + FRAME_SAMPLES,
-	       STEADY_HISTORY * sizeof(v->filteredv[0]));
+	memmove(v->filteredv, v->filteredv + FRAME_SAMPLES,
+		STEADY_HISTORY * sizeof(v->filteredv[0]));
 	highpass_frame(&v->hp, v->filteredv + STEADY_HISTORY, pcmv);
 	to_pcm(filtered, v->filteredv + STEADY_HISTORY);
 

@@ -45,7 +45,7 @@ static size_t encode(char *dst, wint_t wc)
 /** Words in lower case with a blank between them; what does not fit is cut */
 static void fold(char *dst, const char *s, locale_t locale)
 {
-	const char *end = dst + FOLDED_SIZE - UTF8_MAX - 2;
+	const char *end = &dst[FOLDED_SIZE - UTF8_MAX - 2];
 	bool blank = false, any = false;
 	wint_t wc;
 
