@@ -1,0 +1,136 @@
+/**
+ * @file conf_derive.c  What settings say about one another
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <string.h>
+#include <convod/addr.h>
+#include <convod/mem.h>
+#include <convod/str.h>
+#include "conf_priv.h"
+#include "convod_features.h"
+
+#ifdef HAVE_FLITE
+static const bool has_flite = true;
+#else
+static const bool has_flite = false;
+#endif
+
+static int replace(char **sp, const char *value)
+{
+	char *copy;
+
+	if (str_dup(&copy, value))
+		return ENOMEM;
+	mem_deref(*sp);
+	*sp = copy;
+
+	return 0;
+}
+
+/* A BCP-47 tag; "is_IS" is taken for one */
+static int check_language(struct conf *c, char *errbuf)
+{
+	char *s = c->language;
+
+	for (char *p = s; *p; p++) {
+		if (*p == '_')
+			*p = '-';
+		if (!isalnum((unsigned char)*p) && *p != '-') {
+			str_copy(errbuf, CONF_ERR_MAX,
+				 "LANGUAGE is a BCP-47 tag such as en-US");
+			return EINVAL;
+		}
+	}
+
+	return 0;
+}
+
+static int check_audio_hosts(const struct conf *c, char *errbuf)
+{
+	const char *wrong = net_hosts_find_wrong(c->audio_hosts);
+
+	if (!wrong)
+		return 0;
+
+	(void)snprintf(errbuf, CONF_ERR_MAX,
+		       "AUDIO_HOSTS is a list of hosts, addresses and blocks, "
+		       "not \"%.80s\"",
+		       wrong);
+
+	return EINVAL;
+}
+
+static bool is_http(const char *url)
+{
+	return !*url || str_starts(url, "http://") ||
+	       str_starts(url, "https://");
+}
+
+/* What is wrong with settings that are right one by one, or NULL */
+static const char *find_wrong(const struct conf *c)
+{
+	if (!is_http(c->masdif_url))
+		return "MASDIF_SERVER_URL is http:// or https://";
+	if (!is_http(c->voiceflow_url))
+		return "VOICEFLOW_URL is http:// or https://";
+	if (str_starts(c->dialog_url, "voiceflow+") && !*c->voiceflow_api_key)
+		return "VOICEFLOW_API_KEY is not set, and DIALOG_URL needs it";
+	if (*c->public_url && !str_starts(c->public_url, "http") &&
+	    !str_starts(c->public_url, "ws"))
+		return "PUBLIC_URL is https:// or wss://";
+	if (!*c->tls_cert != !*c->tls_key)
+		return "TLS_CERT and TLS_KEY go together";
+
+	return NULL;
+}
+
+static int derive_dialog(struct conf *c)
+{
+	char *url = NULL;
+	int err;
+
+	if (*c->dialog_url)
+		return 0;
+	if (*c->masdif_url)
+		err = str_printf(&url, "masdif+%s", c->masdif_url);
+	else if (*c->voiceflow_api_key)
+		err = str_printf(&url, "voiceflow+%s", c->voiceflow_url);
+	else
+		err = str_dup(&url, "demo:");
+	if (!err)
+		err = replace(&c->dialog_url, url);
+	mem_deref(url);
+
+	return err;
+}
+
+int conf_derive(struct conf *c, char *errbuf)
+{
+	bool masdif = *c->masdif_url != '\0';
+	const char *wrong;
+	int err = check_language(c, errbuf);
+
+	if (!err)
+		err = check_audio_hosts(c, errbuf);
+	if (err)
+		return err;
+	wrong = find_wrong(c);
+	if (wrong) {
+		str_copy(errbuf, CONF_ERR_MAX, wrong);
+		return EINVAL;
+	}
+
+	err = derive_dialog(c);
+	if (!err && !*c->asr_url)
+		err = replace(&c->asr_url, "pocketsphinx:");
+	if (!err && !*c->language)
+		err = replace(&c->language, masdif ? "is-IS" : "en-US");
+	if (!err && !*c->tts_url && str_starts(c->language, "en"))
+		err = replace(&c->tts_url, "flite:");
+	if (!err && has_flite && !*c->tts_fallback_url && *c->tts_url &&
+	    str_starts(c->language, "en") && !str_starts(c->tts_url, "flite:"))
+		err = replace(&c->tts_fallback_url, "flite:");
+
+	return err;
+}
