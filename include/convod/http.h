@@ -26,6 +26,7 @@ struct http_req;
 enum {
 	HTTP_CONNECT_MS = 5000,
 	HTTP_URL_MAX = 4096,
+	HTTP_ORIGIN_MAX = 320, /* bytes that any origin fits in */
 	HTTP_REDIRECTS_MAX = 3,
 };
 

@@ -28,7 +28,6 @@
 #include "masdif.h"
 
 enum {
-	ORIGIN_MAX = 320,
 	TIMEOUT_DEFAULT_MS = 15000, /* as dialog.md 7.4 advises */
 	STATUS_OK = 200,
 	STATUS_CREATED = 201, /* what the README says and the code does not */
@@ -39,7 +38,7 @@ struct masdif {
 	struct dialog dialog; /* first */
 	const struct net *net;
 	char *base; /* without a slash at the end */
-	char origin[ORIGIN_MAX];
+	char origin[HTTP_ORIGIN_MAX];
 	char *language;
 	uint32_t timeout_ms;
 };

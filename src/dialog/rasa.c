@@ -4,60 +4,32 @@
  * Spec: dialog.md section 8
  */
 #include <errno.h>
-#include <string.h>
-#include <convod/json.h>
 #include <convod/log.h>
 #include <convod/mem.h>
 #include <convod/str.h>
 #include "post.h"
 #include "rasa.h"
 
-enum { ORIGIN_MAX = 320 };
-
 struct rasa {
-	struct dialog d; /* first */
-	const struct net *net;
-	char *url;  /* of the REST channel, with a token maybe */
-	char *base; /* for links in answers */
-	char origin[ORIGIN_MAX];
-	char *auth; /* header, secret; NULL: none */
+	struct post_server server; /* first */
 	char *language;
 	char *opening;
 	locale_t locale;
-	uint32_t timeout_ms;
 };
 
 struct talk {
 	struct post p; /* first */
-	struct rasa *rasa;
-	json_t *about;   /* the call, for the metadata */
+	const struct rasa *rasa;
 	json_t *buttons; /* of the last answer, NULL: it had none */
 };
 
 /* ------------------------------------------------------------- the turn */
 
-static bool act_handler(const struct dialog_act *act, const char *odd,
-			void *arg)
-{
-	struct talk *t = arg;
-
-	if (act)
-		return session_act(&t->p.s, act);
-	post_ignore(&t->p, odd);
-
-	return true;
-}
-
 /* The answer is an array of messages, or they come one by one */
 static int value_handler(struct post *p, const json_t *value)
 {
 	struct talk *t = CONTAINER_OF(p, struct talk, p);
-	const struct acts_param prm = {
-		.base = t->rasa->base,
-		.origin = t->rasa->origin,
-		.h = act_handler,
-		.arg = t,
-	};
+	const struct acts_param prm = post_acts(p);
 	const json_t *message;
 	size_t i;
 	int err = 0;
@@ -87,12 +59,13 @@ static void nothing_handler(struct session *s)
 static int talk_turn(struct dialog_session *ds, const struct dialog_turn *turn)
 {
 	struct talk *t = CONTAINER_OF(ds, struct talk, p.s.ds);
-	const struct rasa *r = t->rasa;
-	struct post_param prm = {
-		.net = r->net,
-		.url = r->url,
-		.auth = r->auth,
-		.timeout_ms = r->timeout_ms,
+	const struct rasa_talk talk = {
+		.id = t->p.s.call_id,
+		.about = t->p.about,
+		.language = t->rasa->language,
+		.opening = t->rasa->opening,
+		.buttons = t->buttons,
+		.locale = t->rasa->locale,
 	};
 	json_t *body = NULL;
 	int err;
@@ -100,16 +73,7 @@ static int talk_turn(struct dialog_session *ds, const struct dialog_turn *turn)
 	if (t->p.s.asking)
 		return EBUSY;
 
-	err = rasa_request(&body,
-			   &(struct rasa_talk){
-				   .id = t->p.s.call_id,
-				   .about = t->about,
-				   .language = r->language,
-				   .opening = r->opening,
-				   .buttons = t->buttons,
-				   .locale = r->locale,
-			   },
-			   turn);
+	err = rasa_request(&body, &talk, turn);
 	if (err == ENODATA) {
 		err = session_begin(&t->p.s);
 		if (!err)
@@ -121,16 +85,10 @@ static int talk_turn(struct dialog_session *ds, const struct dialog_turn *turn)
 
 	json_decref(t->buttons);
 	t->buttons = NULL;
-	prm.body = body;
-	err = post_turn(&t->p, &prm);
+	err = post_turn(&t->p, body);
 	json_decref(body);
 
 	return err;
-}
-
-static void talk_cancel(struct dialog_session *ds)
-{
-	post_cancel(CONTAINER_OF(ds, struct post, s.ds));
 }
 
 /* -------------------------------------------------------------- session */
@@ -139,7 +97,6 @@ static void talk_destructor(void *arg)
 {
 	struct talk *t = arg;
 
-	json_decref(t->about);
 	json_decref(t->buttons);
 	post_close(&t->p);
 }
@@ -154,11 +111,9 @@ static int talk_open(struct dialog_session **sp, struct dialog *d,
 	if (!t)
 		return ENOMEM;
 
-	t->rasa = CONTAINER_OF(d, struct rasa, d);
+	t->rasa = CONTAINER_OF(d, struct rasa, server.d);
 	t->p.valueh = value_handler;
-	err = session_open(&t->p.s, d, t->rasa->net, call, h, arg);
-	if (!err)
-		err = session_about(&t->about, call);
+	err = post_open(&t->p, d, call, h, arg);
 	if (err)
 		mem_deref(t);
 	else
@@ -169,36 +124,11 @@ static int talk_open(struct dialog_session **sp, struct dialog *d,
 
 /* --------------------------------------------------------------- set-up */
 
-/* …/base?token=x is …/base/webhooks/rest/webhook?token=x: Rasa reads its token
- * and `stream` there */
-static int read_url(struct rasa *r, const char *url)
-{
-	size_t n = strcspn(url, "?");
-	const char *query = url + n;
-	int err;
-
-	if (strchr(url, '#'))
-		return EINVAL;
-	while (n && url[n - 1] == '/')
-		--n;
-
-	err = str_printf(&r->base, "%.*s/", (int)n, url);
-	if (!err)
-		err = url_origin(r->origin, sizeof(r->origin), r->base);
-	if (!err)
-		err = str_printf(&r->url, "%.*s/webhooks/rest/webhook%s",
-				 (int)n, url, query);
-
-	return !err || err == ENOMEM ? err : EINVAL;
-}
-
 static void destructor(void *arg)
 {
 	struct rasa *r = arg;
 
-	r->url = str_wipe(r->url);
-	r->base = str_wipe(r->base);
-	r->auth = str_wipe(r->auth);
+	post_server_close(&r->server);
 	mem_deref(r->language);
 	mem_deref(r->opening);
 	if (r->locale)
@@ -208,36 +138,30 @@ static void destructor(void *arg)
 static int rasa_alloc(struct dialog **dp, const struct dialog_param *prm,
 		      const struct net *net)
 {
-	const char *url = strchr(prm->url, '+');
-	struct rasa *r;
+	const char *opening = str_isset(prm->opening) ? prm->opening
+						      : "/session_start";
+	struct rasa *r = mem_zalloc(sizeof(*r), destructor);
 	int err;
 
-	if (!url || (prm->key && strpbrk(prm->key, "\r\n")))
-		return EINVAL;
-
-	r = mem_zalloc(sizeof(*r), destructor);
 	if (!r)
 		return ENOMEM;
 
-	r->d.be = &dialog_rasa;
-	r->net = net;
-	r->timeout_ms = prm->timeout_ms;
-	r->locale = choice_locale();
-	err = r->locale ? read_url(r, url + 1) : ENOMEM;
-	if (!err && str_isset(prm->key))
-		err = str_printf(&r->auth, "Authorization: Bearer %s",
-				 prm->key);
+	/* Rasa reads its token and `stream` in the query */
+	err = post_server_init(&r->server, &dialog_rasa, prm, net,
+			       "webhooks/rest/webhook");
+	if (!err) {
+		r->locale = choice_locale();
+		err = r->locale ? 0 : ENOMEM;
+	}
 	if (!err)
 		err = str_dup(&r->language,
 			      prm->language ? prm->language : "");
 	if (!err)
-		err = str_dup(&r->opening, str_isset(prm->opening)
-						   ? prm->opening
-						   : "/session_start");
+		err = str_dup(&r->opening, opening);
 	if (err)
 		mem_deref(r);
 	else
-		*dp = &r->d;
+		*dp = &r->server.d;
 
 	return err;
 }
@@ -248,6 +172,6 @@ const struct dialog_backend dialog_rasa = {
 	.alloc = rasa_alloc,
 	.open = talk_open,
 	.turn = talk_turn,
-	.cancel = talk_cancel,
+	.cancel = post_cancel,
 	.opens = true,
 };

@@ -37,7 +37,6 @@
 #include "voiceflow.h"
 
 enum {
-	ORIGIN_MAX = 320,
 	USER_MAX = 128,             /* more is refused there */
 	TIMEOUT_DEFAULT_MS = 15000, /* the runtime's own limit */
 	RUN_MAX_MS = 20000,         /* the gateway's */
@@ -47,7 +46,7 @@ struct voiceflow {
 	struct dialog dialog; /* first */
 	const struct net *net;
 	char *base; /* without a slash at the end */
-	char origin[ORIGIN_MAX];
+	char origin[HTTP_ORIGIN_MAX];
 	char *project; /* NULL: answers come whole */
 	bool audio;
 	bool events; /* a key is an event, not a text */

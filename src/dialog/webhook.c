@@ -5,54 +5,19 @@
  * the answer is acts, at once or one by one. docs/webhook.md describes it.
  */
 #include <errno.h>
-#include <string.h>
-#include <convod/json.h>
 #include <convod/mem.h>
-#include <convod/str.h>
-#include "acts.h"
 #include "post.h"
-
-enum { ORIGIN_MAX = 320 };
-
-struct webhook {
-	struct dialog d; /* first */
-	const struct net *net;
-	char *url;
-	char origin[ORIGIN_MAX];
-	char *auth; /* header, secret; NULL: none */
-	uint32_t timeout_ms;
-};
 
 struct talk {
 	struct post p; /* first */
-	struct webhook *hook;
-	json_t *about; /* the call */
 	unsigned turns;
 };
 
 /* ------------------------------------------------------------- the turn */
 
-static bool act_handler(const struct dialog_act *act, const char *odd,
-			void *arg)
-{
-	struct talk *t = arg;
-
-	if (act)
-		return session_act(&t->p.s, act);
-	post_ignore(&t->p, odd);
-
-	return true;
-}
-
 static int value_handler(struct post *p, const json_t *value)
 {
-	struct talk *t = CONTAINER_OF(p, struct talk, p);
-	const struct acts_param prm = {
-		.base = t->hook->url,
-		.origin = t->hook->origin,
-		.h = act_handler,
-		.arg = t,
-	};
+	const struct acts_param prm = post_acts(p);
 
 	return acts_parse(value, &prm);
 }
@@ -83,7 +48,7 @@ static int print_turn(json_t **jp, struct talk *t,
 static int print_body(json_t **jp, struct talk *t,
 		      const struct dialog_turn *turn)
 {
-	json_t *j = json_copy(t->about), *inner = NULL;
+	json_t *j = json_copy(t->p.about), *inner = NULL;
 	json_t *vars = (json_t *)(uintptr_t)turn->vars;
 	int err = j ? print_turn(&inner, t, turn) : ENOMEM;
 
@@ -105,30 +70,18 @@ static int print_body(json_t **jp, struct talk *t,
 static int talk_turn(struct dialog_session *ds, const struct dialog_turn *turn)
 {
 	struct talk *t = CONTAINER_OF(ds, struct talk, p.s.ds);
-	struct post_param prm = {
-		.net = t->hook->net,
-		.url = t->hook->url,
-		.auth = t->hook->auth,
-		.timeout_ms = t->hook->timeout_ms,
-	};
 	json_t *body = NULL;
 	int err = t->p.s.asking ? EBUSY : print_body(&body, t, turn);
 
 	if (err)
 		return err;
 
-	prm.body = body;
-	err = post_turn(&t->p, &prm);
+	err = post_turn(&t->p, body);
 	json_decref(body);
 	if (!err)
 		++t->turns;
 
 	return err;
-}
-
-static void talk_cancel(struct dialog_session *ds)
-{
-	post_cancel(CONTAINER_OF(ds, struct post, s.ds));
 }
 
 /* -------------------------------------------------------------- session */
@@ -137,7 +90,6 @@ static void talk_destructor(void *arg)
 {
 	struct talk *t = arg;
 
-	json_decref(t->about);
 	post_close(&t->p);
 }
 
@@ -166,13 +118,10 @@ static int talk_open(struct dialog_session **sp, struct dialog *d,
 	if (!t)
 		return ENOMEM;
 
-	t->hook = CONTAINER_OF(d, struct webhook, d);
 	t->p.valueh = value_handler;
-	err = session_open(&t->p.s, d, t->hook->net, call, h, arg);
+	err = post_open(&t->p, d, call, h, arg);
 	if (!err)
-		err = session_about(&t->about, call);
-	if (!err)
-		err = complete(t->about, t->p.s.call_id);
+		err = complete(t->p.about, t->p.s.call_id);
 	if (err)
 		mem_deref(t);
 	else
@@ -185,42 +134,25 @@ static int talk_open(struct dialog_session **sp, struct dialog *d,
 
 static void destructor(void *arg)
 {
-	struct webhook *w = arg;
+	struct post_server *ps = arg;
 
-	w->url = str_wipe(w->url);
-	w->auth = str_wipe(w->auth);
+	post_server_close(ps);
 }
 
 static int webhook_alloc(struct dialog **dp, const struct dialog_param *prm,
 			 const struct net *net)
 {
-	const char *url = strchr(prm->url, '+');
-	struct webhook *w;
+	struct post_server *ps = mem_zalloc(sizeof(*ps), destructor);
 	int err;
 
-	if (!url || strchr(url, '#') ||
-	    (prm->key && strpbrk(prm->key, "\r\n")))
-		return EINVAL;
-
-	w = mem_zalloc(sizeof(*w), destructor);
-	if (!w)
+	if (!ps)
 		return ENOMEM;
 
-	w->d.be = &dialog_webhook;
-	w->net = net;
-	w->timeout_ms = prm->timeout_ms;
-	err = url_origin(w->origin, sizeof(w->origin), url + 1);
-	if (err && err != ENOMEM)
-		err = EINVAL;
-	if (!err)
-		err = str_dup(&w->url, url + 1);
-	if (!err && str_isset(prm->key))
-		err = str_printf(&w->auth, "Authorization: Bearer %s",
-				 prm->key);
+	err = post_server_init(ps, &dialog_webhook, prm, net, NULL);
 	if (err)
-		mem_deref(w);
+		mem_deref(ps);
 	else
-		*dp = &w->d;
+		*dp = &ps->d;
 
 	return err;
 }
@@ -231,7 +163,7 @@ const struct dialog_backend dialog_webhook = {
 	.alloc = webhook_alloc,
 	.open = talk_open,
 	.turn = talk_turn,
-	.cancel = talk_cancel,
+	.cancel = post_cancel,
 	.opens = true,
 	.knows_nobody = true,
 };

@@ -7,8 +7,6 @@
 #include <curl/curl.h>
 #include <convod/http.h>
 
-enum { HTTP_ORIGIN_MAX = 320 };
-
 /** libcurl's multi handle and what it needs of a loop */
 struct http_client {
 	struct loop *loop;

@@ -14,12 +14,10 @@
 #include <convod/str.h>
 #include "stream.h"
 
-enum { ORIGIN_MAX = 320 };
-
 struct fetch {
 	struct stream *stream;
 	struct clip *clip;
-	char origin[ORIGIN_MAX];
+	char origin[HTTP_ORIGIN_MAX];
 	char *hosts;
 	char *call_id;
 	uint64_t start_us;
@@ -32,7 +30,7 @@ struct fetch {
 static enum http_verdict allow_handler(const char *url, void *arg)
 {
 	struct fetch *f = arg;
-	char origin[ORIGIN_MAX];
+	char origin[HTTP_ORIGIN_MAX];
 	struct log_buf b;
 
 	if (url_origin(origin, sizeof(origin), url))
