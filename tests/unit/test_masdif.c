@@ -5,6 +5,7 @@
 #include <convod/str.h>
 #include "../../src/dialog/masdif.h"
 #include "fake_http.h"
+#include "json_file.h"
 #include "peer.h"
 
 #define DIR DATA_DIR "/masdif/"
@@ -95,6 +96,16 @@ static const struct {
 	 {CLIP}},
 	{"masdif-error-generic-500.html", EPROTO, NULL, 0, {NULL}},
 	{"masdif-error-dialog-system.json", EPROTO, NULL, 0, {NULL}},
+	{"masdif-error-generic-500.json", EPROTO, NULL, 0, {NULL}},
+	{"masdif-error-message-id.json", EPROTO, NULL, 0, {NULL}},
+	{"masdif-create-rasa-error.json", EPROTO, NULL, 0, {NULL}},
+	/* what a proxy that mixes up its answers would give */
+	{"masdif-health-ok.json", EPROTO, NULL, 0, {NULL}},
+	{"masdif-health-down.json", EPROTO, NULL, 0, {NULL}},
+	{"masdif-info.json", EPROTO, NULL, 0, {NULL}},
+	{"masdif-info-motd-odd.json", EPROTO, NULL, 0, {NULL}},
+	{"masdif-info-motd-true.json", EPROTO, NULL, 0, {NULL}},
+	{"masdif-info-unsupported-language.json", EPROTO, NULL, 0, {NULL}},
 };
 
 static void test_replies(void **state)
@@ -236,6 +247,45 @@ static void test_requests(void **state)
 			assert_string_equal(body, tests[i].body);
 		mem_deref(body);
 	}
+}
+
+/* The same members as Masdif's manual has, but for `tts`: absent is on */
+static void test_request_of_the_fixture(void **state)
+{
+	json_t *want = json_file(DIR "masdif-message-request.json"), *sent;
+	const struct dialog_turn turn = {
+		.text = json_string_value(json_object_get(want, "text")),
+		.language = "is-IS",
+		.kind = DIALOG_SPEECH,
+	};
+	char *body;
+
+	(void)state;
+	assert_int_equal(masdif_request_print(&body, &turn), 0);
+	sent = json_loads(body, 0, NULL);
+	json_object_del(json_object_get(want, "metadata"), "tts");
+	assert_true(json_equal(sent, want));
+	json_decref(sent);
+	json_decref(want);
+	mem_deref(body);
+}
+
+/* Where audio is sent on to holds what looks like an escape and is none */
+static void test_redirect_of_the_fixture(void **state)
+{
+	char buf[FILE_MAX], *location, *url;
+
+	(void)state;
+	(void)load(buf, "masdif-audio-redirect.http");
+	location = strstr(buf, "Location: ");
+	assert_non_null(location);
+	location += strlen("Location: ");
+	location[strcspn(location, "\r\n")] = '\0';
+	assert_int_equal(
+		url_resolve(&url, "http://masdif.example:8080/x", location),
+		0);
+	assert_string_equal(url, location);
+	mem_deref(url);
 }
 
 /* jansson reports some failed allocations as bad JSON */
@@ -841,6 +891,8 @@ int main(void)
 		cmocka_unit_test(test_nonsense_and_many),
 		cmocka_unit_test(test_ids),
 		cmocka_unit_test(test_requests),
+		cmocka_unit_test(test_request_of_the_fixture),
+		cmocka_unit_test(test_redirect_of_the_fixture),
 		cmocka_unit_test(test_parser_out_of_memory),
 		TEST(test_a_turn),
 		TEST(test_texts_without_audio_and_several_audios),

@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <convod/str.h>
 #include "../../src/dialog/rasa.h"
+#include "json_file.h"
 #include "post_fixture.h"
 
 #define DIR DATA_DIR "/rasa/"
@@ -19,6 +20,7 @@ static const struct {
 	{"rasa-reply-image-attachment.json", 0, "say Myndin sýnir leiðina.|"},
 	{"rasa-stream.jsonl", 0, "say Fyrsta setning.|say Önnur setning.|"},
 	{"rasa-error-409.json", 0, ""}, /* with status 200: no message */
+	{"rasa-error-401.json", 0, ""},
 	{"[{\"custom\":\"{\\\"action\\\":\\\"hangup\\\"}\"}]", 0, "hangup|"},
 	{"[{\"attachment\":{\"type\":\"audio\",\"payload\":{\"src\":\"a.mp3\"}"
 	 "}}]",
@@ -82,6 +84,24 @@ static void test_requests(void **state)
 	converse(f, DIALOG_NOBODY, "", 0);
 	converse(f, DIALOG_SPEECH, " / ", 0);
 	assert_int_equal(world.requests, 0);
+}
+
+/* The same members as Rasa's own clients send */
+static void test_request_of_the_fixture(void **state)
+{
+	json_t *want = json_file(DIR "rasa-request.json");
+	struct fixture *f = *state;
+	json_t *sent;
+
+	begin(f, &dialog_rasa, "", NULL);
+	world.body = "[]";
+	converse(f, DIALOG_SPEECH,
+		 json_string_value(json_object_get(want, "message")), 0);
+	sent = json_loads(world.seen, 0, NULL);
+	json_object_set_new(want, "sender", json_string("CA1"));
+	json_check_has(sent, want);
+	json_decref(sent);
+	json_decref(want);
 }
 
 static void test_buttons(void **state)
@@ -158,9 +178,13 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_answers),       TEST(test_requests),
-		TEST(test_buttons),       TEST(test_faults),
-		TEST(test_mischief),      TEST(test_urls),
+		TEST(test_answers),
+		TEST(test_requests),
+		TEST(test_request_of_the_fixture),
+		TEST(test_buttons),
+		TEST(test_faults),
+		TEST(test_mischief),
+		TEST(test_urls),
 		TEST(test_out_of_memory),
 	};
 

@@ -1,5 +1,6 @@
 /* Voiceflow's sessions over real sockets, with answers that come whole: what
  * is sent, when, and what comes of the answers and the failures */
+#include "json_file.h"
 #include "voiceflow_peer.h"
 
 /* ------------------------------------------------------------- the turns */
@@ -165,6 +166,81 @@ static void test_buttons_return_unchanged(void **state)
 	assert_int_equal(converse(f, DIALOG_SPEECH, "booking please"), 0);
 	assert_int_equal(converse(f, DIALOG_KEYS, "1"), 0);
 	check_log(SAID("3") SAID("booking please") SAID("1"));
+}
+
+/* The action that was sent last, and with what */
+static json_t *sent_last(void)
+{
+	const char *body = "";
+	json_t *j;
+
+	for (const char *s = world.log; *s; s = strchr(s, '\n') + 1)
+		body = strchr(s, '{');
+	j = json_loads(body, 0, NULL);
+	assert_non_null(j);
+
+	return j;
+}
+
+/* An answer whose one button, "button", is this request */
+static char *button_of(const json_t *request)
+{
+	json_t *j = json_pack("[{s:s, s:{s:[{s:s, s:O}]}}]", "type", "choice",
+			      "payload", "buttons", "name", "button",
+			      "request", request);
+	char *s = json_dumps(j, 0);
+
+	assert_non_null(s);
+	json_decref(j);
+
+	return s;
+}
+
+/* What we send is what their documentation says, button by button */
+static void test_requests_of_the_fixtures(void **state)
+{
+	static const struct {
+		const char *name;
+		enum dialog_turn_kind kind;
+		const char *text;
+	} tests[] = {
+		{"launch", DIALOG_OPENING, ""},
+		{"text", DIALOG_SPEECH, "I would like to book a table"},
+		{"legacy-request", DIALOG_SPEECH, "Hello"},
+		{"no-reply", DIALOG_NOBODY, ""},
+		{"dtmf", DIALOG_KEYS, "1"},
+		{"intent", DIALOG_SPEECH, "button"},
+	};
+	struct fixture *f = *state;
+
+	start(f, (struct how_to){.query = "?dtmf=event"});
+	for (size_t i = 0; i < ARRAY_SIZE(tests); i++) {
+		json_t *want, *sent, *action;
+		char path[512], *choice;
+
+		(void)snprintf(path, sizeof(path),
+			       DIR "voiceflow-interact-%s.json",
+			       tests[i].name);
+		want = json_file(path);
+		action = json_object_get(want, "action");
+		/* "request" is its older name */
+		if (!action)
+			action = json_object_get(want, "request");
+		json_object_set(want, "action", action);
+		json_object_del(want, "request");
+		choice = button_of(action);
+		if (!strcmp(tests[i].text, "button")) {
+			will((struct answer){.body = choice});
+			assert_int_equal(converse(f, DIALOG_SPEECH, "x"), 0);
+		}
+		assert_int_equal(converse(f, tests[i].kind, tests[i].text), 0);
+		sent = sent_last();
+		json_check_has(sent, want);
+		assert_null(json_object_get(sent, "request"));
+		json_decref(sent);
+		json_decref(want);
+		mem_raw_free(choice);
+	}
 }
 
 /* ---------------------------------------------------------------- errors */
@@ -464,6 +540,7 @@ int main(void)
 		TEST(test_opening_failed),
 		TEST(test_variables_are_not_worth_a_call),
 		TEST(test_the_end),
+		TEST(test_requests_of_the_fixtures),
 		TEST(test_buttons_return_unchanged),
 		TEST(test_errors),
 		TEST(test_once_more),
