@@ -298,7 +298,7 @@ static int parse(const json_t *j, const struct acts_param *prm, unsigned depth)
 			return err;
 	}
 	if (list)
-		return 0;
+		return json_object_size(j) > 1 ? odd(prm, "beside acts") : 0;
 
 	if (!json_is_object(j))
 		return odd(prm, "no object");

@@ -2,7 +2,12 @@
 #include <convod/str.h>
 #include "../../src/dialog/acts.h"
 #include "../../src/dialog/values.h"
-#include "test.h"
+#include "json_file.h"
+#include "schema.h"
+
+#define DOCS DATA_DIR "/../../docs/"
+
+enum { MANUAL_MAX = 32768 };
 
 struct fixture {
 	char out[2048];
@@ -104,10 +109,12 @@ static int read_answer(struct fixture *f, const char *s, size_t n, size_t step)
 	return err;
 }
 
-static const struct {
+struct row {
 	const char *json, *acts;
 	int err;
-} tests[] = {
+};
+
+static const struct row strictv[] = {
 	{"", "", 0},
 	{"  \n\n ", "", 0},
 	{"null", "", 0},
@@ -132,12 +139,9 @@ static const struct {
 	{"{\"record\":false,\"pause\":500,\"silence\":8000,\"note\":\"x\"}",
 	 "record 0|pause 500|silence 8000|note x|", 0},
 	{"{\"record\":true,\"collect\":4}", "record 1|collect 4 0 -|", 0},
-	{"{\"pause\":99999999,\"collect\":{\"digits\":1000,\"ms\":1e9}}",
-	 "pause 10000|collect 64 60000 -|", 0},
 	{"{\"type\":\"say\",\"text\":\"Já.\",\"voice\":\"v\",\"language\":"
 	 "\"is-IS\",\"interruptible\":false}",
 	 "say Já.! v is-IS|", 0},
-	{"{\"action\":\"HangUp\"}", "hangup|", 0},
 	{"{\"type\":\"dance\"}", "?dance|", 0},
 	{"{\"type\":\"say\"}", "?say|", 0},
 	{"{\"type\":\"set\",\"value\":\"x\"}", "?set|", 0},
@@ -145,8 +149,6 @@ static const struct {
 	{"{\"type\":\"collect\",\"digits\":4,\"finish\":\"*\",\"ms\":900,"
 	 "\"sensitive\":true}",
 	 "collect 4 900 * sensitive|", 0},
-	{"{\"type\":\"transfer\",\"number\":\"+2\",\"mode\":\"warm\"}",
-	 "transfer +2 warm|", 0},
 	{"{\"type\":\"play\",\"url\":\"c.mp3\",\"text\":\"Hi\"}",
 	 "play http://bot.example/a/c.mp3 Hi http://bot.example:80|", 0},
 	{"{\"play\":\"https://x.example/y\"}",
@@ -155,7 +157,23 @@ static const struct {
 	{"{\"acts\":[{\"type\":\"say\",\"text\":\"a\"},\"b\",7,{\"say\":\"c\"}"
 	 "]}",
 	 "say a|say b|?no object|say c|", 0},
-	{"{\"acts\":null}", "", 0},
+	{"{\"acts\":[\"a\"],\"hangup\":true}", "say a|?beside acts|", 0},
+	{"{\"say\":\"\"}", "?say|", 0},
+	{"{\"say\":{\"txt\":\"a\"}}", "?say|", 0},
+	{"{\"play\":[\"a.mp3\",{\"url\":\"b.mp3\",\"text\":\"B\"}]}",
+	 "play http://bot.example/a/a.mp3 - http://bot.example:80|"
+	 "play http://bot.example/a/b.mp3 B http://bot.example:80|",
+	 0},
+	{"{\"play\":\"\"}", "?play|", 0},
+	{"{\"play\":\"/x/y=a:b\"}",
+	 "play http://bot.example/x/y=a:b - http://bot.example:80|", 0},
+	{"{\"pause\":0}", "?pause|", 0},
+	{"{\"silence\":true}", "?silence|", 0},
+	{"{\"set\":{\"\":1}}", "?set|", 0},
+	{"{\"note\":7}", "?note|", 0},
+	{"{\"collect\":true,\"transfer\":{\"to\":\"+3\",\"mode\":\"warm\"}}",
+	 "collect 0 0 -|transfer +3 warm|", 0},
+	{"{\"type\":\"set\",\"name\":\"n\",\"value\":2.5}", "set n=2.5|", 0},
 	{"[[[[[\"deep\"]]]]]", "?too deep|", 0},
 	/* lines, as they come; pretty ones too */
 	{"{\"say\":\"One.\"}\n{\"say\":\"Two.\"}\r\n\n{\"hangup\":true}",
@@ -169,21 +187,144 @@ static const struct {
 	{"]\n", "", EPROTO},
 };
 
-static void test_answers(void **state)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(tests); i++) {
-		for (size_t step = 1; step < 20; step++) {
-			struct fixture f = {0};
-			int err = read_answer(&f, tests[i].json,
-					      strlen(tests[i].json), step);
+/* Understood, though the schema does not allow it */
+static const struct row laxv[] = {
+	{"{\"pause\":99999999,\"collect\":{\"digits\":1000,\"ms\":1e9}}",
+	 "pause 10000|collect 64 60000 -|", 0},
+	{"{\"action\":\"HangUp\"}", "hangup|", 0},
+	{"{\"type\":\"transfer\",\"number\":\"+2\",\"mode\":\"warm\"}",
+	 "transfer +2 warm|", 0},
+	{"{\"acts\":null}", "", 0},
+	{"[[\"a\"]]", "say a|", 0},
+	{"{\"say\":false,\"pause\":[1,2],\"note\":{\"text\":\"x\"}}",
+	 "pause 1|pause 2|note x|", 0},
+	{"{\"type\":\"say\",\"text\":\"a\",\"mood\":\"gay\"}", "say a|", 0},
+};
 
-			if (err != tests[i].err ||
-			    strcmp(f.out, tests[i].acts) != 0)
-				fail_msg("%s: %d %s", tests[i].json, err,
-					 f.out);
-		}
+static void check_row(const struct row *row)
+{
+	for (size_t step = 1; step < 20; step++) {
+		struct fixture f = {0};
+		int err = read_answer(&f, row->json, strlen(row->json), step);
+
+		if (err != row->err || strcmp(f.out, row->acts) != 0)
+			fail_msg("%s: %d %s", row->json, err, f.out);
 	}
 }
+
+static void test_answers(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(strictv); i++)
+		check_row(&strictv[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(laxv); i++)
+		check_row(&laxv[i]);
+}
+
+/* ----------------------------------------------------------- the manual */
+
+static json_t *load_schema(struct schema *s)
+{
+	json_t *root = json_file(DOCS "webhook.schema.json");
+
+	s->root = root;
+
+	return root;
+}
+
+static bool is_allowed(const struct schema *s, const struct row *row)
+{
+	json_t *j = json_loads(row->json, JSON_DECODE_ANY, NULL);
+	bool allowed = schema_takes(s, s->root, j);
+
+	json_decref(j);
+
+	return allowed;
+}
+
+/* What the schema allows is understood, and what is not understood it does
+ * not allow */
+static void test_schema(void **state)
+{
+	struct schema s;
+	json_t *root = load_schema(&s);
+
+	for (size_t i = 0; i < ARRAY_SIZE(strictv); i++) {
+		json_t *j = json_loads(strictv[i].json, JSON_DECODE_ANY, NULL);
+
+		/* several values, or none, are not the schema's affair */
+		if (j && is_allowed(&s, &strictv[i]) ==
+				 !!strstr(strictv[i].acts, "?"))
+			fail_msg("%s", strictv[i].json);
+		json_decref(j);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(laxv); i++)
+		if (is_allowed(&s, &laxv[i]))
+			fail_msg("%s", laxv[i].json);
+	json_decref(root);
+}
+
+static char *load_manual(void)
+{
+	static char buf[MANUAL_MAX];
+	FILE *f = fopen(DOCS "webhook.md", "rb");
+	size_t n;
+
+	assert_non_null(f);
+	n = fread(buf, 1, sizeof(buf) - 1, f);
+	buf[n] = '\0';
+	fclose(f);
+
+	return buf;
+}
+
+/* Each JSON in the manual; the first is what a bot is sent */
+static unsigned check_manual(const struct schema *s, char *text,
+			     const char *begin, const char *end)
+{
+	const json_t *request = json_object_get(
+		json_object_get(s->root, "$defs"), "request");
+	unsigned n = 0;
+
+	while ((text = strstr(text, begin))) {
+		struct fixture f = {0};
+		char *stop;
+		json_t *j;
+
+		text += strlen(begin);
+		stop = strstr(text - 1, end);
+		assert_non_null(stop);
+		*stop = '\0';
+		j = json_loads(text - (begin[0] == '`' && begin[1] == '{'),
+			       JSON_DECODE_ANY, NULL);
+		if (!j ||
+		    !schema_takes(s,
+				  json_object_get(j, "call_id") ? request
+								: s->root,
+				  j))
+			fail_msg("%s", text);
+		if (!json_object_get(j, "call_id")) {
+			assert_int_equal(value_handler(j, &f), 0);
+			assert_null(strchr(f.out, '?'));
+		}
+		json_decref(j);
+		text = stop + 1;
+		++n;
+	}
+
+	return n;
+}
+
+static void test_manual(void **state)
+{
+	struct schema s;
+	json_t *root = load_schema(&s);
+
+	assert_int_equal(check_manual(&s, load_manual(), "```json", "```"), 2);
+	assert_in_range(check_manual(&s, load_manual(), "`{", "`"), 12, 99);
+	json_decref(root);
+}
+
+/* --------------------------------------------------------------- bounds */
 
 static void test_no_more_is_wanted(void **state)
 {
@@ -237,15 +378,17 @@ static int body(void *arg)
 
 static void test_out_of_memory(void **state)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(tests); i++)
-		if (!tests[i].err)
-			oom_loop(body, (void *)(uintptr_t)tests[i].json);
+	for (size_t i = 0; i < ARRAY_SIZE(strictv); i++)
+		if (!strictv[i].err)
+			oom_loop(body, (void *)(uintptr_t)strictv[i].json);
 }
 
 int main(void)
 {
 	const struct CMUnitTest all[] = {
 		cmocka_unit_test(test_answers),
+		cmocka_unit_test(test_schema),
+		cmocka_unit_test(test_manual),
 		cmocka_unit_test(test_no_more_is_wanted),
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_out_of_memory),

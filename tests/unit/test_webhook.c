@@ -1,7 +1,9 @@
 #include <stdio.h>
 #include <convod/str.h>
-#include "post_fixture.h"
+#include "json_file.h"
 #include "peer.h"
+#include "post_fixture.h"
+#include "schema.h"
 
 static void test_a_conversation(void **state)
 {
@@ -35,6 +37,35 @@ static void test_a_conversation(void **state)
 		":\"is-IS\",\"interrupted\":true,\"heard_ms\":40,\"heard\":"
 		"\"Wel\"},\"vars\":{\"name\":\"Anna\"}"));
 	json_decref(vars);
+}
+
+/* What a bot is sent is what the schema says, whatever the turn */
+static void test_requests_keep_to_the_schema(void **state)
+{
+	static const char *const textv[] = {
+		[DIALOG_OPENING] = "", [DIALOG_SPEECH] = "já \"takk\"",
+		[DIALOG_KEYS] = "1",   [DIALOG_NOISE] = "",
+		[DIALOG_NOBODY] = "",
+	};
+	json_t *root = json_file(DATA_DIR "/../../docs/webhook.schema.json");
+	const struct schema s = {.root = root};
+	const json_t *rule = json_object_get(json_object_get(root, "$defs"),
+					     "request");
+	struct fixture *f = *state;
+
+	begin(f, &dialog_webhook, "", NULL);
+	world.body = "";
+	for (size_t i = 0; i < ARRAY_SIZE(textv); i++) {
+		json_t *sent;
+
+		f->turn.interrupted = i % 2;
+		converse(f, (enum dialog_turn_kind)i, textv[i], 0);
+		sent = json_loads(world.seen, 0, NULL);
+		if (!schema_takes(&s, rule, sent))
+			fail_msg("%s", world.seen);
+		json_decref(sent);
+	}
+	json_decref(root);
 }
 
 /* What has come is said while the rest is awaited */
@@ -107,9 +138,13 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_a_conversation), TEST(test_lines_as_they_come),
-		TEST(test_faults),         TEST(test_mischief),
-		TEST(test_example),        TEST(test_urls),
+		TEST(test_a_conversation),
+		TEST(test_requests_keep_to_the_schema),
+		TEST(test_lines_as_they_come),
+		TEST(test_faults),
+		TEST(test_mischief),
+		TEST(test_example),
+		TEST(test_urls),
 		TEST(test_out_of_memory),
 	};
 
