@@ -49,6 +49,9 @@ struct conf {
 	char *tts_model;
 	uint32_t tts_timeout_ms;
 	char *tts_fallback_url;
+	char *tts_fallback_voice;
+	char *tts_fallback_key;
+	char *tts_fallback_model;
 	uint32_t tts_cache_mb;
 	uint32_t tts_cache_disk_mb;
 	char *tts_prewarm;

@@ -17,7 +17,9 @@ struct tts; /* a voice set up, one per worker; embedded by backends */
 /** Settings; strings are valid during alloc() only, "" or NULL: not set */
 struct tts_param {
 	const char *url;
-	const char *voice; /* not set: the backend's default */
+	const char *setting; /* what the names of its settings begin with, for
+			      * messages; not set: TTS */
+	const char *voice;   /* not set: the backend's default */
 	const char *language;
 	const char *key; /* secret */
 	const char *model;

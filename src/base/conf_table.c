@@ -113,6 +113,13 @@ const struct conf_item conf_itemv[] = {
 	URL("tts.fallback_url", tts_fallback_url, "",
 	    "voice that speaks when the first fails or does not begin in time; "
 	    "none: without; unset: flite: for English, else none"),
+	STR("tts.fallback_voice", tts_fallback_voice, "",
+	    "voice to ask that for"),
+	SECRET("tts.fallback_key", NULL, tts_fallback_key,
+	       "key of that one's vendor; unset: TTS_KEY if its address is that "
+	       "of TTS_URL"),
+	STR("tts.fallback_model", tts_fallback_model, "",
+	    "model of that vendor's; unset: as with the key"),
 	U32("tts.cache_mb", tts_cache_mb, "64", 0, 65536, "MB",
 	    "memory for what the voice said before; 0: off"),
 	U32("tts.cache_disk_mb", tts_cache_disk_mb, "1024", 0, 16777216, "MB",

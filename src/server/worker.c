@@ -215,44 +215,51 @@ static int setup_prewarm(struct worker *w, char *errbuf)
 	return err;
 }
 
+static int setup_engine(struct worker *w, struct voice_engine *e, char *errbuf)
+{
+	const struct tts_param *prm = e->prm;
+	const char *s = prm->setting;
+	char name[64];
+
+	if (*prm->voice)
+		(void)snprintf(name, sizeof(name), "%s_URL or %s_VOICE", s, s);
+	else
+		(void)snprintf(name, sizeof(name), "%s_URL", s);
+
+	return backend_error(tts_alloc(&e->tts, prm, &w->net), errbuf, name,
+			     prm->url, tts_schemes());
+}
+
 /* The voices, and what stands before them */
 static int setup_voices(struct worker *w, struct voice_param *prm,
 			char *errbuf)
 {
-	const struct conf *conf = w->shared->conf;
-	const struct tts_param *first = prm->first.prm;
-	const struct tts_param *fallback = prm->fallback.prm;
-	int err = backend_error(
-		tts_alloc(&prm->first.tts, first, &w->net), errbuf,
-		*first->voice ? "TTS_URL or TTS_VOICE" : "TTS_URL", first->url,
-		tts_schemes());
+	const char *fallback = prm->fallback.prm->url;
+	int err = setup_engine(w, &prm->first, errbuf);
 
-	if (!err && *fallback->url && !str_starts(fallback->url, "none:"))
-		err = backend_error(
-			tts_alloc(&prm->fallback.tts, fallback, &w->net),
-			errbuf, "TTS_FALLBACK_URL", fallback->url,
-			tts_schemes());
+	if (!err && *fallback && !str_starts(fallback, "none:"))
+		err = setup_engine(w, &prm->fallback, errbuf);
 	if (!err)
 		err = voice_alloc(&w->voice, prm, &w->net);
-	if (!err && !w->index && *conf->tts_prewarm)
+	if (!err && !w->index && *w->shared->conf->tts_prewarm)
 		err = setup_prewarm(w, errbuf);
 
 	return err;
 }
 
-/* A key is shown to nobody but the vendor it is from */
-static bool same_vendor(const char *a, const char *b)
+/* Options aside, do two voices speak at the same address? */
+static bool same_address(const char *a, const char *b)
 {
-	size_t n = strcspn(a, ":+");
+	size_t n = strcspn(a, "?");
 
-	return n == strcspn(b, ":+") && !strncasecmp(a, b, n);
+	return n == strcspn(b, "?") && !strncasecmp(a, b, n);
 }
 
-static int setup_voice(struct worker *w, char *errbuf)
+static struct tts_param first_param(const struct conf *conf)
 {
-	const struct conf *conf = w->shared->conf;
-	const struct tts_param first = {
+	return (struct tts_param){
 		.url = conf->tts_url,
+		.setting = "TTS",
 		.voice = conf->tts_voice,
 		.language = conf->language,
 		.key = conf->tts_key,
@@ -260,16 +267,31 @@ static int setup_voice(struct worker *w, char *errbuf)
 		.timeout_ms = conf->tts_timeout_ms,
 		.max_ms = conf->audio_max_seconds * 1000,
 	};
-	const bool same = same_vendor(conf->tts_url, conf->tts_fallback_url);
-	const struct tts_param fallback = {
-		.url = conf->tts_fallback_url,
-		.voice = "",
-		.language = conf->language,
-		.key = same ? conf->tts_key : "",
-		.model = same ? conf->tts_model : "",
-		.timeout_ms = conf->tts_timeout_ms,
-		.max_ms = conf->audio_max_seconds * 1000,
-	};
+}
+
+/* What is not set for the fallback may be that of the first, but a key is
+ * shown to nobody but whom it was given for */
+static struct tts_param fallback_param(const struct conf *conf)
+{
+	struct tts_param prm = first_param(conf);
+	const bool same = same_address(conf->tts_url, conf->tts_fallback_url);
+
+	prm.url = conf->tts_fallback_url;
+	prm.setting = "TTS_FALLBACK";
+	prm.voice = conf->tts_fallback_voice;
+	if (!same || *conf->tts_fallback_key)
+		prm.key = conf->tts_fallback_key;
+	if (!same || *conf->tts_fallback_model)
+		prm.model = conf->tts_fallback_model;
+
+	return prm;
+}
+
+static int setup_voice(struct worker *w, char *errbuf)
+{
+	const struct conf *conf = w->shared->conf;
+	const struct tts_param first = first_param(conf);
+	const struct tts_param fallback = fallback_param(conf);
 	struct voice_param prm = {
 		.first.prm = &first,
 		.fallback.prm = &fallback,

@@ -387,15 +387,17 @@ static int copy_param(struct vendor *v, const struct tts_param *prm)
 static int check(const struct vendor *v, const struct tts_param *prm)
 {
 	const struct vendor_ops *ops = v->ops;
+	const char *name = prm->setting ? prm->setting : "TTS";
 	size_t scheme = strcspn(prm->url, ":");
 
 	if (!v->voice[0] && !ops->voice)
-		return vendor_refuse(ops, "TTS_VOICE is not set");
+		return vendor_refuse(ops, "%s_VOICE is not set", name);
 	if (!v->key[0] && ops->key && !memchr(prm->url, '+', scheme))
-		return vendor_refuse(ops, "TTS_KEY is not set");
+		return vendor_refuse(ops, "%s_KEY is not set", name);
 	for (const char *s = v->key; *s; s++) /* it goes into a header */
 		if ((unsigned char)*s <= ' ' || *s == 0x7f)
-			return vendor_refuse(ops, "TTS_KEY has blanks in it");
+			return vendor_refuse(ops, "%s_KEY has blanks in it",
+					     name);
 
 	return 0;
 }

@@ -225,6 +225,37 @@ def test_too_much(t):
         line.hang_up()
 
 
+def second_voice(t, *args):
+    """Another vendor's server, and what it was asked"""
+    log = t.cwd / "second.jsonl"
+    voice = t.peer("voice_server.py", "--log", str(log), *args)
+    return voice.port, lambda: [json.loads(line) for line in
+                                log.read_text("utf-8").splitlines()]
+
+
+def test_fallback_of_another_vendor(t):
+    """It has a voice and a key of its own"""
+    port, asked = second_voice(t, "--key", "az")
+    line = Line(t, "elevenlabs", "--fault", "unavailable",
+                TTS_FALLBACK_URL=f"azure+http://127.0.0.1:{port}",
+                TTS_FALLBACK_VOICE="is-IS-GunnarNeural",
+                TTS_FALLBACK_KEY="az")
+    assert_tone(line.hear(), MS_PER_BYTE * len(TEXT), "azure")
+    assert "name='is-IS-GunnarNeural'" in asked()[0]["body"], asked()
+    assert line.daemon.metric("apologies_total") == 0
+    line.hang_up()
+
+
+def test_keys_are_shown_to_nobody_else(t):
+    """Not to another server that speaks like the vendor's either"""
+    port, asked = second_voice(t)
+    line = Line(t, "openai", "--fault", "unavailable",
+                TTS_FALLBACK_URL=f"openai+http://127.0.0.1:{port}")
+    assert_tone(line.hear(), MS_PER_BYTE * len(TEXT), "openai")
+    assert "sk-1" not in json.dumps(asked()), asked()
+    line.hang_up()
+
+
 def test_wrong_options_refuse_to_start(t):
     for url, settings, why in (
             ("openai+http://127.0.0.1:1?volume=11", {}, "no such option"),
@@ -236,3 +267,11 @@ def test_wrong_options_refuse_to_start(t):
                                DIALOG_URL="echo:", **settings)
         assert status != 0, url
         assert why in output and "TTS_URL" in output, output
+    for settings, why in (
+            ({}, "TTS_FALLBACK_VOICE is not set"),
+            ({"TTS_FALLBACK_VOICE": "v"}, "TTS_FALLBACK_KEY is not set")):
+        status, output = t.run("convod", PORT=0, ADMIN_PORT=0, TTS_URL="flite:",
+                               TTS_FALLBACK_URL="elevenlabs:", TTS_KEY="k",
+                               DIALOG_URL="echo:", **settings)
+        assert status != 0, settings
+        assert why in output and "TTS_FALLBACK_URL" in output, output
