@@ -3,9 +3,10 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdatomic.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <openssl/sha.h>
@@ -268,14 +269,29 @@ static int write_file(int dir, const char *name, const uint8_t *p, size_t n)
 	err = write_all(fd, p, n);
 	if (close(fd) && !err)
 		err = errno; /* some filesystems tell only now */
+	if (err)
+		(void)unlinkat(dir, name, 0);
 
 	return err;
+}
+
+/* Random: in containers that share a folder all processes may have the same
+ * number */
+static int temporary_name(char *name, size_t size)
+{
+	uint64_t v;
+
+	if (getrandom(&v, sizeof(v), 0) != (ssize_t)sizeof(v))
+		return errno;
+
+	(void)snprintf(name, size, "%s%016" PRIx64, temporary, v);
+
+	return 0;
 }
 
 int cache_file_write(int dir, const struct voice_key *key,
 		     const struct clip *clip)
 {
-	static atomic_uint counter;
 	char name[CACHE_FILE_NAME], tmp[64];
 	size_t n = cache_file_size(clip);
 	uint8_t *p = mem_raw_malloc(n);
@@ -286,13 +302,13 @@ int cache_file_write(int dir, const struct voice_key *key,
 
 	cache_file_make(p, key, clip);
 	cache_file_name(name, key);
-	(void)snprintf(tmp, sizeof(tmp), "%s%ld-%u", temporary, (long)getpid(),
-		       atomic_fetch_add(&counter, 1));
-	err = write_file(dir, tmp, p, n);
-	if (!err && renameat(dir, tmp, dir, name))
+	err = temporary_name(tmp, sizeof(tmp));
+	if (!err)
+		err = write_file(dir, tmp, p, n);
+	if (!err && renameat(dir, tmp, dir, name)) {
 		err = errno;
-	if (err)
 		(void)unlinkat(dir, tmp, 0);
+	}
 	mem_raw_free(p);
 
 	return err;

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <openssl/sha.h>
 #include <convod/log.h>
@@ -561,6 +562,60 @@ static void test_what_a_crash_leaves(void **state)
 	assert_int_equal(find(f, 7), VOICE_ABSENT);
 }
 
+/* In a container each has the number 1 */
+static void test_another_process_of_the_same_number(void **state)
+{
+	enum { N = 8 };
+	struct fixture *f = *state;
+	char name[64];
+
+	assert_int_equal(open_cache(f, 0, MB), 0);
+	for (unsigned i = 0; i < N; i++) {
+		(void)snprintf(name, sizeof(name), "new-%ld-%u",
+			       (long)getpid(), i);
+		put_file(f, name, 0);
+	}
+	for (unsigned i = 0; i < N; i++)
+		assert_int_equal(store(f, i, 100), 0);
+	assert_int_equal(count_files(f), 2 * N);
+}
+
+/* Whatever a kill in the midst of writing leaves, no file is half there */
+static void test_killed_while_it_writes(void **state)
+{
+	enum { ROUNDS = 5, KEYS = 16, FILES = 6 };
+	struct fixture *f = *state;
+	uint64_t before = metrics_counter(M_TTS_CACHE_CORRUPT);
+
+	assert_int_equal(open_cache(f, 0, 10 * MB), 0);
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		pid_t pid = fork();
+		int status;
+
+		assert_int_not_equal(pid, -1);
+		for (unsigned i = 0; !pid; i++)
+			if (store(f, i % KEYS, CLIP_MAX - i % KEYS))
+				_exit(1);
+		while (count_files(f) < FILES || !has_file(f, round))
+			usleep(1000);
+		assert_int_equal(kill(pid, SIGKILL), 0);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFSIGNALED(status));
+
+		assert_int_equal(open_cache(f, 0, 10 * MB), 0);
+		for (unsigned i = 0; i < KEYS; i++) {
+			struct clip *c = NULL;
+
+			if (!has_file(f, i))
+				continue;
+			assert_int_equal(load(f, i, &c), 0);
+			assert_int_equal(clip_len(c), CLIP_MAX - i);
+			mem_deref(c);
+		}
+	}
+	assert_int_equal(metrics_counter(M_TTS_CACHE_CORRUPT), before);
+}
+
 static void set_age(const struct fixture *f, unsigned i, long age_s)
 {
 	const struct timespec tv[2] = {{.tv_sec = time(NULL) - age_s},
@@ -717,22 +772,39 @@ static void *hammer(void *arg)
 	return NULL;
 }
 
+static void hammer_both(struct fixture *a, struct fixture *b)
+{
+	uint64_t before = metrics_counter(M_TTS_CACHE_CORRUPT);
+	pthread_t one, two;
+	void *failed;
+
+	assert_int_equal(pthread_create(&one, NULL, hammer, a), 0);
+	assert_int_equal(pthread_create(&two, NULL, hammer, b), 0);
+	pthread_join(one, &failed);
+	assert_null(failed);
+	pthread_join(two, &failed);
+	assert_null(failed);
+	assert_int_equal(metrics_counter(M_TTS_CACHE_CORRUPT), before);
+}
+
+/* Each bounds what it knows of, and misses what the other has removed */
+static void test_two_daemons_on_one_folder(void **state)
+{
+	struct fixture *f = *state, other = *f;
+
+	assert_int_equal(open_cache(f, 5000, 10 * BLOCK), 0);
+	assert_int_equal(open_cache(&other, 5000, 5 * BLOCK), 0);
+	hammer_both(f, &other);
+	assert_in_range(count_files(f), 1, 15);
+	mem_deref(other.cache);
+}
+
 static void test_threads(void **state)
 {
 	struct fixture *f = *state;
-	uint64_t before = metrics_counter(M_TTS_CACHE_CORRUPT);
-	pthread_t threadv[2];
-	void *failed;
 
 	assert_int_equal(open_cache(f, 5000, 10 * BLOCK), 0);
-	for (size_t i = 0; i < ARRAY_SIZE(threadv); i++)
-		assert_int_equal(pthread_create(&threadv[i], NULL, hammer, f),
-				 0);
-	for (size_t i = 0; i < ARRAY_SIZE(threadv); i++) {
-		pthread_join(threadv[i], &failed);
-		assert_null(failed);
-	}
-	assert_int_equal(metrics_counter(M_TTS_CACHE_CORRUPT), before);
+	hammer_both(f, f);
 	assert_in_range(metrics_gauge_value(M_TTS_CACHE_DISK_BYTES), BLOCK,
 			10 * BLOCK);
 }
@@ -818,12 +890,15 @@ int main(void)
 		TEST(test_file_of_another_key),
 		TEST(test_words_are_checked),
 		TEST(test_what_a_crash_leaves),
+		TEST(test_another_process_of_the_same_number),
+		TEST(test_killed_while_it_writes),
 		TEST(test_disk_is_bounded),
 		TEST(test_full_disk),
 		TEST(test_folder_goes_away),
 		TEST(test_folder_that_cannot_be),
 		TEST(test_more_than_the_disk_takes),
 		TEST(test_threads),
+		TEST(test_two_daemons_on_one_folder),
 		TEST(test_out_of_memory),
 	};
 
