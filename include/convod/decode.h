@@ -2,10 +2,11 @@
  * @file decode.h  Reply audio of any format to 8 kHz μ-law
  *
  * MP3 is decoded as it arrives (libmpg123), and so are WAV headers followed by
- * PCM, μ-law or A-law, whatever length they declare; Ogg, FLAC and the rest
- * of libsndfile's formats when they are complete. The first bytes decide, not
- * the Content-Type. Declared lengths are never trusted. HTML, JSON and
- * anything unknown is EBADMSG before a single sample comes out.
+ * PCM, μ-law or A-law, of a length that is not known yet too; Ogg, FLAC and
+ * the rest of libsndfile's formats when they are complete. The first bytes
+ * decide, not the Content-Type. A WAV that is shorter than it says is damaged,
+ * what there is of it comes out. HTML, JSON and anything unknown is EBADMSG
+ * before a single sample comes out.
  *
  * A decoder is used by one thread at a time, normally one of the pool.
  */

@@ -11,7 +11,6 @@
 #include "decode_priv.h"
 
 enum {
-	HEAD_BYTES = 12, /* "RIFF", size, "WAVE" */
 	ID3_HEADER = 10,
 	PUSH_FRAMES = 512,
 };
@@ -23,7 +22,7 @@ struct decoder {
 	void *state;
 	int err; /* that ended it */
 
-	uint8_t head[HEAD_BYTES];
+	uint8_t head[DECODE_HEAD_BYTES];
 	size_t headc;
 	size_t skip; /* bytes of an ID3 tag still to come */
 
@@ -260,46 +259,41 @@ static int push_s16le(struct decoder *d, const uint8_t *p, size_t n)
 
 /* ------------------------------------------------- finding the format */
 
-static bool has(const struct decoder *d, size_t at, const char *word)
+static bool has(const uint8_t *head, size_t at, const char *word)
 {
-	return !memcmp(d->head + at, word, 4);
+	return !memcmp(head + at, word, 4);
 }
 
-/** The codec that the first bytes speak of, or NULL */
-static const struct decode_codec *sniff(const struct decoder *d)
+const struct decode_codec *decode_codec_of(const uint8_t *head)
 {
 	static const char *const filev[] = {"OggS", "fLaC", ".snd", "RF64",
 					    "RIFX"};
 
-	if (d->headc < HEAD_BYTES)
-		return NULL;
-	if (has(d, 0, "RIFF"))
-		return has(d, 8, "WAVE") ? &decode_wav : NULL;
-	if (has(d, 0, "FORM"))
-		return has(d, 8, "AIFF") || has(d, 8, "AIFC") ? &decode_file
-							      : NULL;
+	if (has(head, 0, "RIFF"))
+		return has(head, 8, "WAVE") ? &decode_wav : NULL;
+	if (has(head, 0, "FORM"))
+		return has(head, 8, "AIFF") || has(head, 8, "AIFC")
+			       ? &decode_file
+			       : NULL;
 	for (size_t i = 0; i < ARRAY_SIZE(filev); i++)
-		if (has(d, 0, filev[i]))
+		if (has(head, 0, filev[i]))
 			return &decode_file;
 
-	return decode_mp3_is_frame(d->head) ? &decode_mp3 : NULL;
+	return NULL;
 }
 
-/** Is the head an ID3v2 tag? Then skip it: what follows must be a frame */
-static bool skip_id3(struct decoder *d)
+size_t decode_id3_bytes(const uint8_t *h)
 {
-	const uint8_t *h = d->head;
+	size_t n = (size_t)h[6] << 21 | (size_t)h[7] << 14 |
+		   (size_t)h[8] << 7 | h[9];
 
-	if (d->headc < HEAD_BYTES || memcmp(h, "ID3", 3) || h[3] == 0xff ||
+	if (memcmp(h, "ID3", 3) || h[3] == 0xff || h[4] == 0xff ||
 	    ((h[6] | h[7] | h[8] | h[9]) & 0x80))
-		return false;
-
-	d->skip = ID3_HEADER + ((size_t)h[6] << 21 | (size_t)h[7] << 14 |
-				(size_t)h[8] << 7 | h[9]);
+		return 0;
 	if (h[5] & 0x10) /* a footer */
-		d->skip += ID3_HEADER;
+		n += ID3_HEADER;
 
-	return true;
+	return n + ID3_HEADER;
 }
 
 /** Drop bytes of the tag from the head, then from the input */
@@ -330,20 +324,23 @@ static int find_codec(struct decoder *d, const uint8_t **p, size_t *n,
 		size_t k;
 
 		skip_some(d, p, n);
-		k = MIN(*n, HEAD_BYTES - d->headc);
+		k = MIN(*n, DECODE_HEAD_BYTES - d->headc);
 		if (k)
 			memcpy(d->head + d->headc, *p, k);
 		d->headc += k;
 		*p += k;
 		*n -= k;
 
-		if (d->headc < HEAD_BYTES)
+		if (d->headc < DECODE_HEAD_BYTES)
 			return last && d->headc ? EBADMSG : 0;
-		if (!skip_id3(d))
+		d->skip = decode_id3_bytes(d->head);
+		if (!d->skip) /* what follows a tag must be a frame */
 			break;
 	}
 
-	d->codec = sniff(d);
+	d->codec = decode_codec_of(d->head);
+	if (!d->codec && decode_mp3_is_frame(d->head))
+		d->codec = &decode_mp3;
 	if (!d->codec)
 		return EBADMSG;
 
@@ -419,8 +416,11 @@ int decoder_push(struct decoder *d, const uint8_t *p, size_t n, bool last,
 	d->sink.h = h;
 	d->sink.arg = arg;
 	err = push(d, p, n, last);
-	if (!err && last)
-		err = sink_end(&d->sink);
+	if (last && (!err || err == EBADMSG)) {
+		int e = sink_end(&d->sink); /* damaged: what came before it */
+
+		err = err ? err : e;
+	}
 	if (!err && last && !d->sink.given)
 		err = ENODATA;
 	d->err = !err && last ? ENODATA : err;

@@ -15,8 +15,8 @@
 #include "decode_priv.h"
 
 enum {
-	HEAD_BYTES = 12, /* as decode.c needs to know what it has */
 	TEXT_BYTES = 64, /* 8 ms of μ-law */
+	ADTS_HEAD = 7,
 };
 
 /** Can this byte stand in a text whose head is ASCII, or UTF-8? */
@@ -91,24 +91,8 @@ static int check_text(enum decode_format format, const char *type,
 		return EBADMSG;
 
 	/* a header that is known begins with nothing of the kind */
-	return format == DECODE_SNIFF && n >= HEAD_BYTES ? EBADMSG : EAGAIN;
-}
-
-static bool has_header(const uint8_t *p)
-{
-	static const char *const magicv[] = {"OggS", "fLaC", ".snd", "RF64",
-					     "RIFX"};
-
-	for (size_t i = 0; i < ARRAY_SIZE(magicv); i++)
-		if (!memcmp(p, magicv[i], 4))
-			return true;
-	if (!memcmp(p, "RIFF", 4))
-		return !memcmp(p + 8, "WAVE", 4);
-	if (!memcmp(p, "FORM", 4))
-		return !memcmp(p + 8, "AIF", 3);
-
-	return !memcmp(p, "ID3", 3) && p[3] != 0xff && p[4] != 0xff &&
-	       !((p[6] | p[7] | p[8] | p[9]) & 0x80);
+	return format == DECODE_SNIFF && n >= DECODE_HEAD_BYTES ? EBADMSG
+								: EAGAIN;
 }
 
 /** 0: no MP3; EALREADY: one; EAGAIN */
@@ -131,6 +115,43 @@ static int check_mp3(const char *type, const uint8_t *p, size_t n, bool last)
 		       : 0;
 }
 
+/** MP4 and WebM: nobody asks for them, and there is no decoder */
+static bool is_foreign(const uint8_t *p)
+{
+	return !memcmp(p + 4, "ftyp", 4) || !memcmp(p, "\x1a\x45\xdf\xa3", 4);
+}
+
+/** Bytes of the AAC frame that an ADTS header begins, 0: none that matters.
+ * ISO 13818-7, 6.2 */
+static size_t adts_frame_bytes(const uint8_t *p)
+{
+	size_t n = (size_t)(p[3] & 3) << 11 | (size_t)p[4] << 3 | p[5] >> 5;
+	bool adts = p[0] == 0xff && (p[1] & 0xf6) == 0xf0 &&
+		    (p[2] >> 2 & 15) < 13;
+
+	return adts && n > ADTS_HEAD &&
+			       n <= DECODE_CONFIRM_MAX_BYTES - ADTS_HEAD
+		       ? n
+		       : 0;
+}
+
+/** 0: no AAC; EBADMSG: some, which there is no decoder for; EAGAIN */
+static int check_aac(const char *type, const uint8_t *p, size_t n, bool last)
+{
+	size_t frame = adts_frame_bytes(p);
+
+	if (!frame)
+		return 0;
+	if (strcasestr(type, "aac"))
+		return EBADMSG;
+	if (n < frame + ADTS_HEAD)
+		return last ? 0 : EAGAIN;
+
+	return adts_frame_bytes(p + frame) && !memcmp(p, p + frame, 2)
+		       ? EBADMSG
+		       : 0;
+}
+
 int decode_confirm(enum decode_format *format, const char *type,
 		   const uint8_t *p, size_t n, bool last)
 {
@@ -138,16 +159,23 @@ int decode_confirm(enum decode_format *format, const char *type,
 
 	if (!format || !type || (n && !p))
 		return EINVAL;
-	if (n < HEAD_BYTES && !last)
+	if (n < DECODE_HEAD_BYTES && !last)
 		return EAGAIN;
 	if (!n)
 		return 0; /* the decoder will say so */
 
 	err = check_text(*format, type, p, n, last);
-	if (err || *format == DECODE_SNIFF || n < HEAD_BYTES)
+	if (err || *format == DECODE_SNIFF || n < DECODE_HEAD_BYTES)
 		return err;
 
-	err = has_header(p) ? EALREADY : check_mp3(type, p, n, last);
+	if (is_foreign(p))
+		return EBADMSG;
+
+	err = check_aac(type, p, n, last);
+	if (!err)
+		err = decode_codec_of(p) || decode_id3_bytes(p)
+			      ? EALREADY
+			      : check_mp3(type, p, n, last);
 	if (err == EALREADY) {
 		*format = DECODE_SNIFF;
 		err = 0;

@@ -49,6 +49,15 @@ extern const struct decode_codec decode_wav;  /* as it arrives */
 extern const struct decode_codec decode_mp3;  /* as it arrives */
 extern const struct decode_codec decode_file; /* when complete */
 
+enum { DECODE_HEAD_BYTES = 12 /* "RIFF", size, "WAVE" */ };
+
+/** The format that has such a head, NULL: none that says so there. MP3 has no
+ * head but that of its frames, or a tag before them. */
+const struct decode_codec *decode_codec_of(const uint8_t *head);
+
+/** Bytes of the ID3v2 tag that this head begins, 0: none */
+size_t decode_id3_bytes(const uint8_t *head);
+
 /** Is this a header of an MPEG audio frame with nothing reserved in it? */
 bool decode_mp3_is_frame(const uint8_t *p);
 

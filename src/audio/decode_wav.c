@@ -3,8 +3,8 @@
  *
  * Streams declare lengths that they do not know yet: 0, 0xFFFFFFFF,
  * 0x7FFFFFFF and near it. All of these mean "until the end". A length that
- * can be true is believed only so far that what lies behind it (tags) is not
- * played.
+ * can be true is believed: what lies behind it (tags) is not played, and with
+ * less the file was cut.
  */
 #include <errno.h>
 #include <string.h>
@@ -26,8 +26,9 @@ enum {
 	TAG_EXTENSIBLE = 0xfffe,
 };
 
-/* sox writes this and a little more into a pipe */
-static const uint32_t LENGTH_UNKNOWN = 0x7ffff000;
+/* Into a pipe sox writes 0x7ffff000 and a little more, GStreamer 0x7fff0000.
+ * Nothing that is spoken comes near. */
+static const uint32_t LENGTH_UNKNOWN = 0x40000000;
 
 enum state { WAV_RIFF, WAV_CHUNK, WAV_FMT, WAV_SKIP, WAV_DATA, WAV_END };
 
@@ -262,8 +263,11 @@ static int wav_push(void *state, struct decode_sink *s, const uint8_t *p,
 			return err;
 	}
 
-	/* it ended before any audio was announced */
-	return last && w->state < WAV_DATA ? EBADMSG : 0;
+	/* it ended before any audio was announced, or in its midst */
+	return last && (w->state < WAV_DATA ||
+			(w->state == WAV_DATA && w->left != UINT64_MAX))
+		       ? EBADMSG
+		       : 0;
 }
 
 const struct decode_codec decode_wav = {wav_alloc, wav_push};

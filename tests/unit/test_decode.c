@@ -317,18 +317,21 @@ static void test_wav_lengths_and_chunks(void **state)
 		size_t before_n;
 		const char *behind;
 		size_t samples;
+		int err;
 	} tests[] = {
-		{200, NULL, 0, "", 100},
-		{200, "INFO", 4, "LIST\x08\0\0\0garbage!", 100},
-		{200, "odd", 3, "", 100},
-		{0, NULL, 0, "", 100},
-		{0xffffffff, "INFOx", 5, "", 100},
-		{0x7fffffff, NULL, 0, "", 100},
-		{0x7ffff024, NULL, 0, "", 100},
-		{1000000, NULL, 0, "", 100},
-		{100, NULL, 0, "", 50},
-		{0, NULL, 0, "x", 100}, /* half a sample */
-		{3, NULL, 0, "", 1},
+		{200, NULL, 0, "", 100, 0},
+		{200, "INFO", 4, "LIST\x08\0\0\0garbage!", 100, 0},
+		{200, "odd", 3, "", 100, 0},
+		{0, NULL, 0, "", 100, 0},
+		{0xffffffff, "INFOx", 5, "", 100, 0},
+		{0x7fffffff, NULL, 0, "", 100, 0},
+		{0x7ffff024, NULL, 0, "", 100, 0},
+		{0x7fff0000, NULL, 0, "", 100, 0},
+		{1000000, NULL, 0, "", 100, EBADMSG}, /* cut */
+		{201, NULL, 0, "", 100, EBADMSG},
+		{100, NULL, 0, "", 50, 0},
+		{0, NULL, 0, "x", 100, 0}, /* half a sample */
+		{3, NULL, 0, "", 1, 0},
 	};
 	uint8_t v[1024];
 
@@ -340,7 +343,7 @@ static void test_wav_lengths_and_chunks(void **state)
 		for (size_t piece = 0; piece < 12; piece++) {
 			int err = decode(&got, v, n, piece);
 
-			if (err || got.n != tests[i].samples)
+			if (err != tests[i].err || got.n != tests[i].samples)
 				fail_msg("%zu: %d, %zu samples", i, err,
 					 got.n);
 		}
@@ -572,6 +575,23 @@ static const struct confirm confirmv[] = {
 	 "audio/basic", DECODE_ULAW_8000, EAGAIN, 0, false},
 	{"MP3 by its type", BYTES("\xff\xfb\x90\x44\0\0\0\0\0\0\0\0"),
 	 "audio/mpeg", DECODE_ULAW_8000, 0, 0, true},
+	{"AAC by its type", BYTES("\xff\xf1\x50\x80\x08\x1f\xfc\0\0\0\0\0"),
+	 "audio/aac", DECODE_ULAW_8000, EBADMSG, EBADMSG, false},
+	/* 8 bytes, and the next one */
+	{"AAC",
+	 BYTES("\xff\xf1\x50\x80\x01\x1f\xfc\xde\xff\xf1\x50\x80\x01\x1f"
+	       "\xfc"),
+	 "audio/basic", DECODE_ULAW_8000, EBADMSG, EBADMSG, false},
+	{"like AAC",
+	 BYTES("\xff\xf1\x50\x80\x01\x1f\xfc\xde\xfe\xf1\x50\x80\x01\x1f"
+	       "\xfc"),
+	 "audio/basic", DECODE_ULAW_8000, 0, 0, false},
+	{"MP4",
+	 BYTES("\0\0\0\x20"
+	       "ftypM4A "),
+	 "audio/mpeg", DECODE_PCM_S16LE, EBADMSG, EBADMSG, false},
+	{"WebM", BYTES("\x1a\x45\xdf\xa3\x9f\x42\x86\x81\1\x42\xf7\x81"), "",
+	 DECODE_ULAW_8000, EBADMSG, EBADMSG, false},
 	{"JSON", BYTES(JSON), "application/json", DECODE_ULAW_8000, EBADMSG,
 	 EBADMSG, false},
 	{"JSON as audio", BYTES(JSON), "audio/basic", DECODE_PCM_S16LE,
