@@ -23,6 +23,11 @@
 #include "manners.h"
 #include "recorder.h"
 
+uint64_t convo_now_ms(const struct convo *cv)
+{
+	return loop_now_ms(cv->worker->net.loop);
+}
+
 /* ------------------------------------------------------------- the end */
 
 /* Let go of whatever works for the call. The conversation is told first, so
@@ -68,7 +73,7 @@ void convo_record_end(struct convo *cv, enum call_end end)
 	metrics_gauge(M_CALLS_UP, -1);
 	log_info(cv->call_id, "call ended", "reason=%s ms=%llu frames=%llu",
 		 call_end_name(end),
-		 (unsigned long long)(loop_now_ms(w->net.loop) - cv->start_ms),
+		 (unsigned long long)(convo_now_ms(cv) - cv->start_ms),
 		 (unsigned long long)cv->frames);
 }
 
@@ -125,7 +130,7 @@ static void close_handler(int code, void *arg)
 static void tick(void *arg)
 {
 	struct convo *cv = arg;
-	uint64_t now = loop_now_ms(cv->worker->net.loop);
+	uint64_t now = convo_now_ms(cv);
 	uint64_t next;
 
 	if (cv->phase != CONVO_UP)
@@ -160,11 +165,6 @@ static void timer_handler(void *arg)
 }
 
 /* ---------------------------------------------------------- recogniser */
-
-uint64_t convo_now_ms(const struct convo *cv)
-{
-	return loop_now_ms(cv->worker->net.loop);
-}
 
 static void result_handler(const struct asr_result *res, void *arg)
 {

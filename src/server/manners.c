@@ -8,6 +8,8 @@
 #include <convod/str.h>
 #include "manners.h"
 
+enum { PROMPT_MAX_BYTES = 64 << 10 };
+
 static const char file_scheme[] = "file:";
 
 static void destructor(void *arg)
@@ -15,6 +17,7 @@ static void destructor(void *arg)
 	struct manners *m = arg;
 
 	mem_deref(m->map);
+	mem_deref(m->prompt);
 }
 
 /* The place of a value among others; the settings allow these only */
@@ -96,6 +99,41 @@ static int parse_map(struct manners *m, const char *map, char *errbuf)
 	m->prm.keyv = m->keyv;
 
 	return 0;
+}
+
+/* -------------------------------------------------------- dialog.prompt */
+
+/* What a language model is told to be; *textp stays NULL if nothing */
+static int read_prompt(char **textp, const char *path, char *errbuf)
+{
+	FILE *f = *path ? fopen(path, "re") : NULL;
+	int err = *path && !f ? errno : 0;
+	char *text = NULL;
+	size_t n = 0;
+
+	if (f) {
+		text = mem_zalloc(PROMPT_MAX_BYTES + 1, NULL);
+		n = text ? fread(text, 1, PROMPT_MAX_BYTES + 1, f) : 0;
+		err = !text                  ? ENOMEM
+		      : ferror(f)            ? EIO
+		      : n > PROMPT_MAX_BYTES ? EFBIG
+					     : 0;
+		(void)fclose(f);
+	}
+	if (!err &&
+	    (memchr(text ? text : "", 0, n) || !utf8_is_valid(text, n)))
+		err = EILSEQ;
+
+	if (!err) {
+		*textp = text;
+		return 0;
+	}
+
+	(void)snprintf(errbuf, CONF_ERR_MAX, "DIALOG_PROMPT: %.200s: %s", path,
+		       strerror(err));
+	mem_deref(text);
+
+	return err;
 }
 
 /* ------------------------------------------------------------- greeting */
@@ -184,6 +222,8 @@ int manners_alloc(struct manners **mp, const struct conf *conf, char *errbuf)
 
 	set_param(&m->prm, conf);
 	err = parse_map(m, conf->dtmf_map, errbuf);
+	if (!err)
+		err = read_prompt(&m->prompt, conf->dialog_prompt, errbuf);
 	if (err)
 		mem_deref(m);
 	else

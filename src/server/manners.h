@@ -13,12 +13,14 @@ CV_BEGIN_DECLS
 struct manners {
 	struct call_param prm; /* id, language, … are the call's own */
 	struct call_key keyv[CALL_DTMF_MAP_MAX];
-	char *map; /* what the keys' texts point into */
+	char *map;    /* what the keys' texts point into */
+	char *prompt; /* what a language model is told to be, or NULL */
 };
 
 /**
  * @param conf   Outlives it
- * @param errbuf CONF_ERR_MAX bytes; on EINVAL says what is wrong
+ * @param errbuf CONF_ERR_MAX bytes; on any error but ENOMEM says what is
+ *               wrong
  */
 CV_NODISCARD int manners_alloc(struct manners **mp, const struct conf *conf,
 			       char *errbuf);

@@ -90,7 +90,7 @@ static void key_event(struct convo *cv, char key, uint64_t now_ms)
 
 static void hear_frame(struct convo *cv, const uint8_t *ulawv, uint64_t now_us)
 {
-	uint64_t now_ms = loop_now_ms(cv->worker->net.loop);
+	uint64_t now_ms = convo_now_ms(cv);
 	int16_t pcmv[FRAME_SAMPLES];
 	bool speaking;
 
@@ -180,8 +180,7 @@ static void media(struct convo *cv, const struct carrier_event *ev)
 
 static void mark(struct convo *cv, const struct carrier_event *ev)
 {
-	playout_mark(cv->playout, ev->u.mark.name,
-		     loop_now_ms(cv->worker->net.loop));
+	playout_mark(cv->playout, ev->u.mark.name, convo_now_ms(cv));
 	convo_touch(cv);
 }
 
@@ -198,8 +197,7 @@ static void up_event(struct convo *cv, const struct carrier_event *ev)
 		media(cv, ev);
 		break;
 	case CARRIER_DTMF:
-		key_event(cv, ev->u.dtmf.digit,
-			  loop_now_ms(cv->worker->net.loop));
+		key_event(cv, ev->u.dtmf.digit, convo_now_ms(cv));
 		break;
 	case CARRIER_MARK:
 		mark(cv, ev);

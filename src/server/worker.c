@@ -9,9 +9,8 @@
 #include <convod/mem.h>
 #include <convod/metrics.h>
 #include <convod/str.h>
+#include "manners.h"
 #include "server_priv.h"
-
-enum { PROMPT_MAX_BYTES = 64 << 10 };
 
 /* --------------------------------------------------------------- HTTP */
 
@@ -344,55 +343,15 @@ static const char *dialog_setting(const struct conf *conf)
 	return "DIALOG_URL";
 }
 
-/* What a language model is told to be; *textp stays NULL if nothing */
-static int read_prompt(char **textp, const char *path, char *errbuf)
-{
-	FILE *f = *path ? fopen(path, "re") : NULL;
-	int err = *path && !f ? errno : 0;
-	char *text = NULL;
-	size_t n = 0;
-
-	if (f) {
-		text = mem_zalloc(PROMPT_MAX_BYTES + 1, NULL);
-		n = text ? fread(text, 1, PROMPT_MAX_BYTES + 1, f) : 0;
-		err = !text                  ? ENOMEM
-		      : ferror(f)            ? EIO
-		      : n > PROMPT_MAX_BYTES ? EFBIG
-					     : 0;
-		(void)fclose(f);
-	}
-	if (!err &&
-	    (memchr(text ? text : "", 0, n) || !utf8_is_valid(text, n)))
-		err = EILSEQ;
-
-	if (err) {
-		(void)snprintf(errbuf, CONF_ERR_MAX,
-			       "DIALOG_PROMPT: %.200s: %s", path,
-			       strerror(err));
-		mem_deref(text);
-	} else {
-		*textp = text;
-	}
-
-	return err;
-}
-
 static int setup_dialog(struct worker *w, char *errbuf)
 {
 	const struct conf *conf = w->shared->conf;
 	struct dialog_param dp = dialog_param_of(conf);
-	char *prompt = NULL;
-	int err = read_prompt(&prompt, conf->dialog_prompt, errbuf);
 
-	if (err)
-		return err;
+	dp.prompt = w->shared->manners->prompt;
 
-	dp.prompt = prompt;
-	err = backend_error(dialog_alloc(&w->dialog, &dp, &w->net), errbuf,
-			    dialog_setting(conf), dp.url, dialog_schemes());
-	mem_deref(prompt);
-
-	return err;
+	return backend_error(dialog_alloc(&w->dialog, &dp, &w->net), errbuf,
+			     dialog_setting(conf), dp.url, dialog_schemes());
 }
 
 static int setup_backends(struct worker *w, char *errbuf)
