@@ -37,7 +37,8 @@ static int copy_all(char **dst, const char *src)
 	return copy(dst, src, src ? strlen(src) : 0);
 }
 
-static struct sound *sound_make(const struct call_sound *from, size_t textc)
+static struct sound *sound_make(const struct call_sound *from, size_t textc,
+				bool protect)
 {
 	struct sound *s = mem_zalloc(sizeof(*s), sound_destructor);
 	int err;
@@ -46,6 +47,7 @@ static struct sound *sound_make(const struct call_sound *from, size_t textc)
 		return NULL;
 
 	s->clip = mem_ref(from->clip);
+	s->protect = protect;
 	err = copy(&s->text, from->text, textc);
 	if (!err)
 		err = copy_all(&s->voice, from->voice);
@@ -82,16 +84,29 @@ static bool is_audio(const struct sound *s)
 	return s->clip || s->url;
 }
 
+/* Another answer begins */
+static void begin(struct call *c)
+{
+	++c->answer;
+	c->false_starts = 0;
+}
+
 /** @return false if there is nothing to say again */
 bool answer_repeat(struct call *c, uint64_t now_ms)
 {
-	++c->answer;
+	if (!c->lastc && c->prm.greeting != CALL_GREETING_PROMPT)
+		return false;
+
+	begin(c);
+	c->interrupted = false; /* what was missed is heard now */
+	if (!c->lastc)
+		reply_prompt(c, CALL_PROMPT_GREETING, now_ms);
 	for (size_t i = 0; i < c->lastc; i++)
 		(void)reply_add(c, is_audio(c->lastv[i]) ? U_PLAY : U_SAY,
 				c->lastv[i], now_ms);
 	reply_ask(c, now_ms);
 
-	return c->lastc > 0;
+	return true;
 }
 
 void answer_unheard(struct call *c)
@@ -107,7 +122,7 @@ void answer_heard(struct call *c, const struct utterance *u, uint32_t ms,
 	const char *before = c->heard ? c->heard : "";
 	char *sum;
 
-	if (!u->sound)
+	if (!u->answer)
 		return;
 
 	if (u->answer != c->heard_answer) {
@@ -139,15 +154,18 @@ static void say_piece(struct call *c, enum utterance_kind kind,
 		      const struct call_sound *from, size_t textc, bool keep,
 		      uint64_t now_ms)
 {
-	struct sound *s = sound_make(from, textc);
+	struct sound *s = sound_make(from, textc, c->protect);
+	struct utterance *u = NULL;
 
-	if (!s) {
-		metrics_inc(M_UTTERANCES_DROPPED);
-		return;
-	}
+	if (!s)
+		reply_lost(c, now_ms);
+	else
+		u = reply_add(c, kind, s, now_ms);
 
-	if (reply_add(c, kind, s, now_ms) && keep)
+	if (u && keep)
 		remember(c, s);
+	else if (u)
+		u->answer = 0;
 	mem_deref(s);
 }
 
@@ -167,6 +185,8 @@ void answer_say(struct call *c, const struct call_sound *from, bool keep,
 
 	/* cleaned here, so that what was heard can be told by the byte */
 	cleaned = left ? mem_zalloc(left + 1, NULL) : NULL;
+	if (left && !cleaned)
+		reply_lost(c, now_ms);
 	while (left && cleaned) {
 		size_t n = sentence_cut(text, left, true);
 
@@ -224,8 +244,7 @@ static void speak(struct call *c, const struct dialog_act *act,
 
 	if (!c->answering) {
 		c->answering = true;
-		c->false_starts = 0;
-		++c->answer;
+		begin(c);
 		guard_repeats(c, act->text);
 		answer_forget(c);
 	}

@@ -72,8 +72,8 @@ int call_alloc(struct call **cp, const struct call_param *prm,
 	c->arg = arg;
 	c->start_ms = c->quiet_ms = c->touch_ms = c->said_ms = now_ms;
 	c->decide_ms = c->take_ms = c->digits_ms = c->deaf_ms = NEVER;
-	c->resume_ms = NEVER;
-	c->next_id = 1;
+	c->resume_ms = c->sorry_ms = NEVER;
+	c->next_id = c->answer = 1;
 	keys_reset(c);
 
 	err = str_dup(&c->id, prm->id);
@@ -175,7 +175,7 @@ void call_close(struct call *c, enum call_end end, uint64_t now_ms)
 	call_cut(c, now_ms);
 	/* first: the caller can't make the goodbye wait any more */
 	begin_end(c, end, now_ms);
-	reply_prompt(c, CALL_PROMPT_CLOSING, false, now_ms);
+	reply_prompt(c, CALL_PROMPT_CLOSING, now_ms);
 	call_check_end(c);
 }
 
@@ -252,6 +252,7 @@ uint64_t call_next_ms(const struct call *c)
 	next = MIN(next, hear_next_ms(c));
 	next = MIN(next, keys_next_ms(c));
 	next = MIN(next, floor_next_ms(c));
+	next = MIN(next, reply_next_ms(c));
 
 	return MIN(next, wait_next_ms(c));
 }
@@ -259,8 +260,8 @@ uint64_t call_next_ms(const struct call *c)
 void call_tick(struct call *c, uint64_t now_ms)
 {
 	static void (*const tickv[])(struct call *, uint64_t) = {
-		ending_tick, hear_tick, keys_tick,
-		floor_tick,  wait_tick, turn_decide,
+		ending_tick, hear_tick, keys_tick,   floor_tick,
+		reply_tick,  wait_tick, turn_decide,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(tickv) && !c->ended; i++)
@@ -268,6 +269,6 @@ void call_tick(struct call *c, uint64_t now_ms)
 
 	if (!c->ended && now_ms >= warning_next_ms(c)) {
 		c->warned = true;
-		reply_prompt(c, CALL_PROMPT_WARNING, false, now_ms);
+		reply_prompt(c, CALL_PROMPT_WARNING, now_ms);
 	}
 }

@@ -16,6 +16,7 @@ struct sound {
 	char *url;
 	char *origin;
 	struct clip *clip;
+	bool protect; /* the caller hears all of it */
 };
 
 enum utterance_kind { U_SAY, U_PLAY, U_PROMPT, U_PAUSE };
@@ -24,14 +25,14 @@ enum utterance_kind { U_SAY, U_PLAY, U_PROMPT, U_PAUSE };
 struct utterance {
 	struct le le;
 	uint32_t id;
-	uint32_t answer; /* that it is part of */
+	uint32_t answer; /* that it is part of, 0: none */
 	enum utterance_kind kind;
 	enum call_prompt prompt;
 	uint32_t ms;         /* of a pause */
 	struct sound *sound; /* SAY and PLAY */
 	bool asked;          /* its audio is on the way */
 	bool started;        /* some of it has left */
-	bool protect;        /* the caller hears all of it */
+	bool protect;        /* nobody interrupts it */
 };
 
 /** What the caller said or keyed in */
@@ -107,6 +108,8 @@ struct call {
 	uint64_t spoke_ms;   /* when anything but a word to wait was over */
 	uint64_t quiet_ms;   /* since when the caller hears nothing */
 	uint64_t pending_ms; /* when something that was pending ended last */
+	uint64_t sorry_ms;   /* when an apology that is owed is tried again */
+	uint32_t sorry_answer; /* the last one in which something failed */
 
 	/* answer.c: from acts to utterances */
 	bool answering;       /* the reply has begun */
@@ -169,13 +172,16 @@ void floor_tick(struct call *c, uint64_t now_ms);
 struct utterance *reply_add(struct call *c, enum utterance_kind kind,
 			    struct sound *sound, uint64_t now_ms);
 void reply_ask(struct call *c, uint64_t now_ms);
-void reply_prompt(struct call *c, enum call_prompt prompt, bool first,
-		  uint64_t now_ms);
+void reply_prompt(struct call *c, enum call_prompt prompt, uint64_t now_ms);
+void reply_wait(struct call *c, uint64_t now_ms);
+void reply_lost(struct call *c, uint64_t now_ms);
 void reply_apologise(struct call *c, uint64_t now_ms);
 void reply_interrupt(struct call *c, uint64_t now_ms);
 void reply_silence(struct call *c, uint64_t now_ms);
 bool reply_is_sounding(const struct call *c);
 void reply_flush(struct call *c);
+uint64_t reply_next_ms(const struct call *c);
+void reply_tick(struct call *c, uint64_t now_ms);
 
 /* answer.c */
 void answer_begin(struct call *c, enum dialog_turn_kind kind);

@@ -5,7 +5,9 @@
  * for when few are before it, so that the next is made while one plays, and
  * not all of a long answer that the caller may interrupt. When its audio
  * fails before anything was heard, the voice speaks its text instead, and if
- * that fails too the caller hears the apology: every failure has a voice.
+ * that fails too the caller hears the apology: every failure has a voice. One
+ * is enough for all that fails in an answer, or until it was heard; where not
+ * even that can be said, it is tried again until it can.
  */
 #include <errno.h>
 #include <string.h>
@@ -15,6 +17,10 @@
 #include <convod/str.h>
 #include <convod/voice.h>
 #include "call_priv.h"
+
+enum {
+	AGAIN_MS = 500 /* until a sentence that found no room is tried again */
+};
 
 static struct utterance *find(const struct call *c, uint32_t id)
 {
@@ -51,6 +57,14 @@ void reply_flush(struct call *c)
 	c->utterancec = 0;
 }
 
+/** Something that was to be said is lost: the caller is to know */
+void reply_lost(struct call *c, uint64_t now_ms)
+{
+	metrics_inc(M_UTTERANCES_DROPPED);
+	log_debug(c->id, "utterance dropped", "queued=%zu", c->utterancec);
+	c->sorry_ms = MIN(c->sorry_ms, now_ms);
+}
+
 /** @param sound A reference is taken; NULL for prompts and pauses */
 struct utterance *reply_add(struct call *c, enum utterance_kind kind,
 			    struct sound *sound, uint64_t now_ms)
@@ -62,18 +76,17 @@ struct utterance *reply_add(struct call *c, enum utterance_kind kind,
 	if (c->utterancec < CALL_UTTERANCES_MAX + spare)
 		u = mem_zalloc(sizeof(*u), utterance_destructor);
 	if (!u) {
-		metrics_inc(M_UTTERANCES_DROPPED);
-		log_debug(c->id, "utterance dropped", "queued=%zu",
-			  c->utterancec);
+		if (sound)
+			reply_lost(c, now_ms);
 		return NULL;
 	}
 
 	wait_begins(c, now_ms);
 	u->id = c->next_id++;
-	u->answer = c->answer;
+	u->answer = sound ? c->answer : 0;
 	u->kind = kind;
 	u->sound = mem_ref(sound);
-	u->protect = c->protect;
+	u->protect = sound ? sound->protect : c->protect;
 	list_append(&c->utterancel, &u->le, u);
 	++c->utterancec;
 
@@ -96,7 +109,22 @@ static struct call_sound sound_of(const struct utterance *u)
 	};
 }
 
-static int ask(struct call *c, struct utterance *u)
+static bool is_apology(const struct utterance *u)
+{
+	return u->kind == U_PROMPT && u->prompt == CALL_PROMPT_APOLOGY;
+}
+
+static int ask_prompt(struct call *c, const struct utterance *u, bool first)
+{
+	int err = c->ops->prompt(u->id, u->prompt, first, c->arg);
+
+	if (!err && is_apology(u))
+		metrics_inc(M_APOLOGIES);
+
+	return err;
+}
+
+static int ask(struct call *c, const struct utterance *u)
 {
 	struct call_sound s;
 
@@ -111,27 +139,55 @@ static int ask(struct call *c, struct utterance *u)
 	case U_PAUSE:
 		return c->ops->pause(u->id, u->ms, c->arg);
 	default:
-		return c->ops->prompt(u->id, u->prompt, false, c->arg);
+		return ask_prompt(c, u, false);
 	}
 }
 
-/* The audio of an utterance can't be had: next best */
-static void fall_back(struct call *c, struct utterance *u)
+/* Does the caller hear an apology, or will? */
+static bool is_apologising(const struct call *c)
 {
+	struct le *le;
+
+	LIST_FOREACH(&c->utterancel, le)
+	{
+		if (is_apology(list_ledata(le)))
+			return true;
+	}
+
+	return false;
+}
+
+/* Say the apology in place of an utterance, the first that fails */
+static bool apologise_instead(struct call *c, struct utterance *u)
+{
+	if (is_apologising(c) || (u->answer && u->answer == c->sorry_answer))
+		return false;
+
+	c->sorry_answer = u->answer;
+	u->kind = U_PROMPT;
+	u->prompt = CALL_PROMPT_APOLOGY;
+
+	return !ask(c, u);
+}
+
+/* The audio of an utterance can't be had: next best */
+static void fall_back(struct call *c, struct utterance *u, int err,
+		      uint64_t now_ms)
+{
+	log_warn(c->id, "reply audio failed", "utterance=%u err=\"%s\"", u->id,
+		 strerror(err));
+
 	if (u->kind == U_PLAY && u->sound->text && c->prm.has_voice) {
 		u->kind = U_SAY;
 		if (!ask(c, u))
 			return;
 	}
 
-	if (u->kind == U_PLAY || u->kind == U_SAY) {
-		u->kind = U_PROMPT;
-		u->prompt = CALL_PROMPT_APOLOGY;
-		metrics_inc(M_APOLOGIES);
-		if (!ask(c, u))
-			return;
-	}
+	if ((u->kind == U_PLAY || u->kind == U_SAY) && apologise_instead(c, u))
+		return;
 
+	if (is_apology(u))
+		c->sorry_ms = now_ms + AGAIN_MS;
 	forget(c, u);
 }
 
@@ -150,40 +206,64 @@ void reply_ask(struct call *c, uint64_t now_ms)
 
 		le = le->next;
 		if (!u->asked) {
+			int err;
+
 			u->asked = true;
-			if (ask(c, u))
-				fall_back(c, u);
+			err = ask(c, u);
+			if (err)
+				fall_back(c, u, err, now_ms);
 		}
 		++asked;
 	}
 }
 
-void reply_prompt(struct call *c, enum call_prompt prompt, bool first,
-		  uint64_t now_ms)
+static struct utterance *add_prompt(struct call *c, enum call_prompt prompt,
+				    uint64_t now_ms)
 {
 	struct utterance *u = reply_add(c, U_PROMPT, NULL, now_ms);
 
 	if (!u)
-		return;
+		return NULL;
 
 	u->prompt = prompt;
-	if (!first) {
-		reply_ask(c, now_ms);
-		return;
-	}
+	u->protect |= prompt == CALL_PROMPT_GREETING &&
+		      c->prm.greeting_protect;
 
-	u->asked = true;
-	if (c->ops->prompt(u->id, prompt, true, c->arg))
+	return u;
+}
+
+void reply_prompt(struct call *c, enum call_prompt prompt, uint64_t now_ms)
+{
+	if (add_prompt(c, prompt, now_ms))
+		reply_ask(c, now_ms);
+}
+
+/* A word to wait, before whatever has not begun; again soon if it fails */
+void reply_wait(struct call *c, uint64_t now_ms)
+{
+	struct utterance *u = add_prompt(c, CALL_PROMPT_WAIT, now_ms);
+
+	c->quiet_ms = now_ms;
+	if (u)
+		u->asked = true;
+	if (u && !ask_prompt(c, u, true))
+		return;
+
+	c->quiet_ms = now_ms + AGAIN_MS - c->prm.silence_limit_ms;
+	if (u)
 		forget(c, u);
 }
 
 void reply_apologise(struct call *c, uint64_t now_ms)
 {
-	if (c->ending)
+	c->sorry_ms = NEVER;
+	if (c->ending || is_apologising(c))
 		return;
 
-	metrics_inc(M_APOLOGIES);
-	reply_prompt(c, CALL_PROMPT_APOLOGY, false, now_ms);
+	if (add_prompt(c, CALL_PROMPT_APOLOGY, now_ms))
+		reply_ask(c, now_ms);
+	else
+		c->sorry_ms = now_ms + AGAIN_MS;
 }
 
 /* ------------------------------------------------------------ hearing it */
@@ -254,7 +334,7 @@ void reply_interrupt(struct call *c, uint64_t now_ms)
 		struct utterance *u = list_ledata(le);
 		struct call_heard h = {0};
 
-		c->interrupted |= u->sound != NULL;
+		c->interrupted |= u->answer != 0;
 		if (!u->started)
 			continue;
 		c->ops->heard(u->id, &h, c->arg);
@@ -274,10 +354,8 @@ void call_audio_failed(struct call *c, uint32_t utterance, int err,
 	if (c->ended || !u || u->started)
 		return;
 
-	log_warn(c->id, "reply audio failed", "utterance=%u err=\"%s\"",
-		 utterance, strerror(err));
 	wait_ends(c, now_ms);
-	fall_back(c, u);
+	fall_back(c, u, err, now_ms);
 	reply_ask(c, now_ms);
 	turn_decide(c, now_ms);
 	call_check_end(c);
@@ -321,4 +399,17 @@ void call_finished(struct call *c, uint32_t utterance, bool heard,
 	reply_ask(c, now_ms);
 	turn_decide(c, now_ms);
 	call_check_end(c);
+}
+
+/* ---------------------------------------------------------------- time */
+
+uint64_t reply_next_ms(const struct call *c)
+{
+	return c->ending ? NEVER : c->sorry_ms;
+}
+
+void reply_tick(struct call *c, uint64_t now_ms)
+{
+	if (now_ms >= reply_next_ms(c))
+		reply_apologise(c, now_ms);
 }

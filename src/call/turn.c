@@ -16,6 +16,8 @@
 
 static void said_clear(struct said *s)
 {
+	if (s->text && s->sensitive)
+		mem_wipe(s->text, strlen(s->text));
 	mem_deref(s->text);
 	*s = (struct said){0};
 }
@@ -183,6 +185,7 @@ void turn_accept(struct call *c, const char *text, size_t n, bool spoken,
 		call_unsent(c, text, sensitive,
 			    err == EOVERFLOW ? CALL_UNSENT_TOO_LONG
 					     : CALL_UNSENT_MEMORY);
+		reply_apologise(c, now_ms);
 		return;
 	}
 

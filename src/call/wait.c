@@ -71,11 +71,8 @@ static uint64_t limit_next_ms(const struct call *c)
 
 static void limit_tick(struct call *c, uint64_t now_ms)
 {
-	if (now_ms < limit_next_ms(c))
-		return;
-
-	c->quiet_ms = now_ms;
-	reply_prompt(c, CALL_PROMPT_WAIT, true, now_ms);
+	if (now_ms >= limit_next_ms(c))
+		reply_wait(c, now_ms);
 }
 
 static uint64_t filler_next_ms(const struct call *c)
@@ -122,7 +119,7 @@ static void say_hello(struct call *c, uint64_t now_ms)
 	else if (c->prm.silence == CALL_SILENCE_SAY && c->prm.has_voice)
 		answer_say(c, &s, false, now_ms);
 	else if (!answer_repeat(c, now_ms))
-		reply_prompt(c, CALL_PROMPT_HELLO, false, now_ms);
+		reply_prompt(c, CALL_PROMPT_HELLO, now_ms);
 }
 
 static void nobody_tick(struct call *c, uint64_t now_ms)
@@ -166,7 +163,7 @@ static void greeting_tick(struct call *c, uint64_t now_ms)
 	if (c->prm.greeting == CALL_GREETING_SOUND)
 		answer_say(c, &c->prm.greeting_sound, true, now_ms);
 	else if (c->prm.greeting == CALL_GREETING_PROMPT)
-		reply_prompt(c, CALL_PROMPT_GREETING, false, now_ms);
+		reply_prompt(c, CALL_PROMPT_GREETING, now_ms);
 	c->protect = false;
 }
 

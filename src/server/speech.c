@@ -53,17 +53,26 @@ void speech_forget(struct convo *cv, uint32_t utterance)
 	mem_deref(find(cv, utterance));
 }
 
+/* Why nothing at all came of a clip; 0 if something did, or may yet */
+static int failure_of(const struct clip *c)
+{
+	if (!clip_is_ended(c) || clip_len(c))
+		return 0;
+
+	return clip_error(c) ? clip_error(c) : ENODATA;
+}
+
 /* Nothing came of it: the conversation has something else to say, which takes
  * this speech's place */
 static void clip_handler(struct clip *c, void *arg)
 {
 	struct speech *sp = arg;
 	struct convo *cv = sp->convo;
+	int err = failure_of(c);
 
-	if (clip_is_ended(c) && !clip_len(c))
-		call_audio_failed(cv->call, sp->utterance,
-				  clip_error(c) ? clip_error(c) : ENODATA,
-				  loop_now_ms(cv->worker->net.loop));
+	if (err)
+		call_audio_failed(cv->call, sp->utterance, err,
+				  convo_now_ms(cv));
 	convo_touch(cv);
 }
 
@@ -97,12 +106,14 @@ static int speech_alloc(struct speech **spp, struct convo *cv,
 	return 0;
 }
 
-/* The request runs: from now on its clip is what will be heard */
+/* The request runs, or is over: from now on its clip is what will be heard */
 static int speech_commit(struct speech *sp)
 {
 	struct convo *cv = sp->convo;
-	int err = place(cv, sp->utterance, sp->clip, false);
+	int err = failure_of(sp->clip);
 
+	if (!err)
+		err = place(cv, sp->utterance, sp->clip, false);
 	if (err) {
 		mem_deref(sp);
 		return err;

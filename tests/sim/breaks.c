@@ -185,6 +185,15 @@ static void finished_heard(uint32_t utterance, bool heard, void *arg)
 	player->finished(utterance, true, arg);
 }
 
+static void finished_unheard(uint32_t utterance, bool heard, void *arg)
+{
+	struct sim *s = arg;
+
+	(void)heard;
+	rules_note(s, utterance)->sent_ms = 0;
+	player->finished(utterance, false, arg);
+}
+
 static void finished_swallowed(uint32_t utterance, bool heard, void *arg)
 {
 	if (!heard)
@@ -262,6 +271,9 @@ void breaks_apply(struct sim *s)
 		break;
 	case RULE_UNFINISHED:
 		p->finished = finished_swallowed;
+		break;
+	case RULE_SOUNDLESS:
+		p->finished = finished_unheard;
 		break;
 	case RULE_NUMBERS:
 		c->say = say_twice;

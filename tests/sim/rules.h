@@ -35,6 +35,8 @@ struct frame;
 	X(SILENCE, "silence", "the caller waits in silence for too long")     \
 	X(ACTS_SAID, "acts-said", "an answer is not spoken, for no reason")   \
 	X(UNFINISHED, "unfinished", "an utterance never comes to its end")    \
+	X(SOUNDLESS, "soundless",                                             \
+	  "an utterance ends without a sound, and nothing instead")           \
 	X(NUMBERS, "numbers", "utterances are misnumbered, or placed twice")  \
 	X(PROTECTED, "protected", "the caller cuts a protected reply")        \
 	X(BARGE_MODE, "barge-mode",                                           \
@@ -210,7 +212,6 @@ struct watch {
 	uint32_t actc;
 	uint16_t act_of_wordv[SIM_WORDS_MAX]; /* index + 1 */
 	bool askedv[SIM_WORDS_MAX];
-	bool greeted;
 	uint64_t dropped_ms; /* speech was stopped last */
 	unsigned nobodys;    /* frames in a row that say nothing */
 	bool filler;

@@ -82,7 +82,7 @@ static void link_act(struct sim *s, struct utterance_note *u, const char *text)
 		w->wordless = w->turns;
 		w->cut_known = false;
 	}
-	u->protect = a->protect && !again;
+	u->protect = a->protect;
 }
 
 void rules_utterance(struct sim *s, uint32_t utterance,
@@ -109,9 +109,7 @@ void rules_utterance(struct sim *s, uint32_t utterance,
 	    kind != KIND_PAUSE) {
 		link_act(s, u, text);
 		if (str_starts(text, "greeting")) {
-			u->protect = s->plan.prm.greeting_protect &&
-				     !w->greeted;
-			w->greeted = true;
+			u->protect = s->plan.prm.greeting_protect;
 		}
 	}
 	u->state = UTT_ASKED;
@@ -314,6 +312,8 @@ void rules_finished(struct sim *s, uint32_t utterance, bool heard)
 	if (!heard && u->sent_ms && rules_is_live(u))
 		rule_violated(s, RULE_HEARD, "utterance %u was heard",
 			      utterance);
+	if (!heard && rules_is_live(u))
+		rule_violated(s, RULE_SOUNDLESS, "utterance %u", utterance);
 	if (rules_is_live(u))
 		over(s, u, UTT_FINISHED);
 }

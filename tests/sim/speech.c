@@ -62,12 +62,19 @@ struct clip *speech_clip(const struct sim *s, uint32_t utterance)
 	return sp ? sp->clip : NULL;
 }
 
+static int failure_of(const struct clip *c)
+{
+	if (!clip_is_ended(c) || clip_len(c))
+		return 0;
+
+	return clip_error(c) ? clip_error(c) : ENODATA;
+}
+
 static void clip_handler(struct clip *c, void *arg)
 {
 	struct speech *sp = arg;
 	struct sim *s = sp->sim;
 	uint32_t utterance = sp->utterance;
-	int err = clip_error(c) ? clip_error(c) : ENODATA;
 
 	world_touch(s);
 	if (!clip_is_ended(c))
@@ -82,7 +89,7 @@ static void clip_handler(struct clip *c, void *arg)
 	trace(s, "voice", "utterance %u has no audio", utterance);
 	sim_count(s, COUNT_AUDIO_FAILED);
 	rules_note(s, utterance)->failed = true;
-	call_audio_failed(s->call, utterance, err, s->now_ms);
+	call_audio_failed(s->call, utterance, failure_of(c), s->now_ms);
 }
 
 static int place(struct sim *s, uint32_t utterance, struct clip *clip,
@@ -102,8 +109,10 @@ static int commit(struct sim *s, uint32_t utterance, uint32_t token,
 		  struct clip *clip, void *request, bool first)
 {
 	struct speech *sp = mem_zalloc(sizeof(*sp), destructor);
-	int err = sp ? place(s, utterance, clip, first) : ENOMEM;
+	int err = sp ? failure_of(clip) : ENOMEM;
 
+	if (!err)
+		err = place(s, utterance, clip, first);
 	if (err) {
 		mem_deref(sp);
 		mem_deref(request);

@@ -120,10 +120,95 @@ static void test_failed_audio_is_spoken_then_apologised(void **state)
 	expect(f, "S1:the text|");
 	call_audio_failed(f->call, 1, EIO, f->now_ms);
 	expect(f, "A1|");
+	/* nothing is left to be said, and is tried again */
+	f->prompt_err = ENOBUFS;
 	call_audio_failed(f->call, 1, EIO, f->now_ms);
 	expect(f, "");
+	pass(f, 999);
+	expect(f, "A2|");
+	f->prompt_err = 0;
+	pass(f, 1);
+	expect(f, "A3|");
+	started(f, 3);
+	finished(f, 3);
 	pass(f, 60000);
 	expect(f, "");
+	drop(f);
+}
+
+/* One is enough for whatever else fails in the answer */
+static void test_one_apology_for_an_answer(void **state)
+{
+	struct fake *f = make_open(&param);
+
+	(void)state;
+	final(f, "one");
+	for (int i = 0; i < 5; i++)
+		act(f, DIALOG_PLAY, NULL, "http://dm/x");
+	f->text[0] = '\0';
+	call_audio_failed(f->call, 2, EIO, f->now_ms);
+	call_audio_failed(f->call, 1, EIO, f->now_ms);
+	expect(f, "A2|P4:http://dm/x|");
+	started(f, 2);
+	/* a turn that fails meanwhile needs no other either */
+	done(f, ETIMEDOUT);
+	finished(f, 2);
+	expect(f, "P5:http://dm/x|");
+	started(f, 3);
+	finished(f, 3);
+	call_audio_failed(f->call, 4, EIO, f->now_ms);
+	call_audio_failed(f->call, 5, EIO, f->now_ms);
+	expect(f, "");
+	final(f, "two");
+	act(f, DIALOG_PLAY, NULL, "http://dm/y");
+	call_audio_failed(f->call, 6, EIO, f->now_ms);
+	expect(f, "Ttwo|P6:http://dm/y|A6|");
+	drop(f);
+}
+
+/* Without memory for any of it: the caller is owed an apology */
+static void test_what_is_lost_for_want_of_memory(void **state)
+{
+	struct fake *f = make_open(&param);
+
+	(void)state;
+	mem_fail_after(0);
+	call_asr_state(f->call, ASR_DOWN, f->now_ms);
+	pass(f, 2000);
+	expect(f, "");
+	mem_fail_after(-1);
+	pass(f, 499);
+	expect(f, "");
+	pass(f, 1);
+	expect(f, "A1|");
+	finished(f, 1);
+
+	mem_fail_after(0);
+	final(f, "one");
+	expect(f, "Uno memory:one|");
+	mem_fail_after(-1);
+	pass(f, 500);
+	expect(f, "A2|");
+	finished(f, 2);
+
+	final(f, "two");
+	mem_fail_after(0);
+	act(f, DIALOG_SAY, "lost", NULL);
+	done(f, 0);
+	mem_fail_after(-1);
+	pass(f, 0);
+	expect(f, "Ttwo|A3|");
+	finished(f, 3);
+	pass(f, 60000);
+	expect(f, "");
+
+	final(f, "three");
+	mem_fail_after(0);
+	pass(f, 6000);
+	expect(f, "Tthree|");
+	mem_fail_after(-1);
+	pass(f, 500);
+	expect(f, "W4|");
 	drop(f);
 }
 
@@ -679,6 +764,8 @@ int main(void)
 		cmocka_unit_test(test_join),
 		cmocka_unit_test(test_final_interrupts_the_answer),
 		cmocka_unit_test(test_failed_audio_is_spoken_then_apologised),
+		cmocka_unit_test(test_one_apology_for_an_answer),
+		cmocka_unit_test(test_what_is_lost_for_want_of_memory),
 		cmocka_unit_test(test_without_a_voice_a_text_is_apologised),
 		cmocka_unit_test(test_failed_turn_apologises_and_goes_on),
 		cmocka_unit_test(test_turn_that_cannot_be_sent),

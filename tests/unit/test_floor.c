@@ -314,6 +314,34 @@ static void test_protected_answer(void **state)
 	drop(f);
 }
 
+static void test_protected_answer_is_so_again(void **state)
+{
+	static const struct call_key keyv[] = {{'*', CALL_KEY_REPEAT, ""}};
+	struct dialog_act a = {
+		.type = DIALOG_SAY, .text = "terms", .uninterruptible = true};
+	struct call_param prm = param;
+	struct fake *f;
+
+	(void)state;
+	prm.keyv = keyv;
+	prm.keyc = ARRAY_SIZE(keyv);
+	f = make_open(&prm);
+	final(f, "one");
+	call_act(f->call, &a, f->now_ms);
+	done(f, 0);
+	started(f, 1);
+	finished(f, 1);
+	press(f, "*");
+	expect(f, "Tone|S1:terms|Ukey with an action:*|S2:terms|");
+	started(f, 2);
+	speech(f, true);
+	final(f, "yes");
+	expect(f, "");
+	finished(f, 2);
+	expect(f, "Tyes|");
+	drop(f);
+}
+
 static void test_protected_greeting(void **state)
 {
 	struct call_param prm = param;
@@ -404,12 +432,46 @@ static void test_what_could_not_be_spoken_was_not_heard(void **state)
 	final(f, "x");
 	act(f, DIALOG_SAY, "First. And more.", NULL);
 	done(f, 0);
+	expect(f, "Tx|S1:First.|A1|S2:And more.|");
 	started(f, 1);
-	finished(f, 1);
-	started(f, 2);
-	f->text[0] = '\0';
 	final(f, "hm");
 	expect(f, "!|Thm|h0|");
+	drop(f);
+}
+
+/* What we say by ourselves is no answer of the dialog manager's */
+static void test_heard_is_not_of_what_we_ask(void **state)
+{
+	struct call_param prm = param;
+	struct fake *f;
+
+	(void)state;
+	prm.silence_ms = 5000;
+	prm.silence_tries = 9;
+	prm.silence = CALL_SILENCE_SAY;
+	prm.silence_text = "Hello?";
+	f = make_speaking(&prm);
+	mem_fail_after(0);
+	final(f, "lost");
+	mem_fail_after(-1);
+	expect(f, "Uno memory:lost|!|");
+	pass(f, 500);
+	expect(f, "A2|");
+	started(f, 2);
+	finished(f, 2);
+	pass(f, 5000);
+	started(f, 3);
+	finished(f, 3);
+	final(f, "again");
+	expect(f, "S3:Hello?|Tagain|h100|");
+	act(f, DIALOG_SAY, "yes", NULL);
+	done(f, 0);
+	started(f, 4);
+	finished(f, 4);
+	pass(f, 5000);
+	started(f, 5);
+	final(f, "hi");
+	expect(f, "S4:yes|S5:Hello?|!|Thi|");
 	drop(f);
 }
 
@@ -540,10 +602,12 @@ int main(void)
 		cmocka_unit_test(test_only_keys),
 		cmocka_unit_test(test_key_stops_the_bot_at_once),
 		cmocka_unit_test(test_protected_answer),
+		cmocka_unit_test(test_protected_answer_is_so_again),
 		cmocka_unit_test(test_protected_greeting),
 		cmocka_unit_test(test_goodbye_is_not_interrupted),
 		cmocka_unit_test(test_heard_text),
 		cmocka_unit_test(test_what_could_not_be_spoken_was_not_heard),
+		cmocka_unit_test(test_heard_is_not_of_what_we_ask),
 		cmocka_unit_test(test_heard_is_of_the_last_answer),
 		cmocka_unit_test(test_final_after_a_hold_in_the_last_moment),
 		cmocka_unit_test(test_protected_answer_behind_another),
