@@ -170,7 +170,26 @@ static curl_socket_t open_callback(void *arg, curlsocktype purpose,
 		return CURL_SOCKET_BAD;
 	}
 
-	return socket(sa->family, sa->socktype | SOCK_CLOEXEC, sa->protocol);
+	return http_client_open(x->client, sa);
+}
+
+/*
+ * A server that has sent more than it was asked for: the next request on that
+ * connection, maybe of another call, would take it for its answer. libcurl
+ * (7.88; 8.0 does) does not look. What waits on a TLS connection may be TLS's
+ * own, so that can't be judged.
+ */
+static bool has_excess(const struct xfer *x, int local_port)
+{
+	char byte;
+	int fd;
+
+	if (strncasecmp(x->url, "http:", 5) != 0)
+		return false;
+
+	fd = http_client_socket(x->client, local_port);
+
+	return fd >= 0 && recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
 /* A connection that is used again was opened by another request, which may
@@ -182,7 +201,10 @@ static int prereq_callback(void *arg, char *ip, char *local_ip, int port,
 	struct xfer *x = arg;
 
 	(void)local_ip;
-	(void)local_port;
+	if (has_excess(x, local_port)) {
+		x->stale = true;
+		return CURL_PREREQFUNC_ABORT;
+	}
 	if (!x->judged)
 		return CURL_PREREQFUNC_OK;
 	if (!net_addr_parse(&sa, ip, (uint16_t)port) &&
@@ -321,6 +343,21 @@ static int begin_hop(struct xfer *x)
 	return 0;
 }
 
+/** The connection was no good, and is closed: once more on a new one */
+static int connect_anew(struct xfer *x)
+{
+	if (x->anew)
+		return EPROTO;
+
+	x->stale = false;
+	x->anew = true;
+	remove_from_multi(x);
+	if (curl_easy_setopt(x->easy, CURLOPT_FRESH_CONNECT, 1L))
+		return ENOMEM;
+
+	return begin_hop(x);
+}
+
 /** Take the answer that has just ended as a redirect; EAGAIN: it is none */
 static int follow(struct xfer *x)
 {
@@ -351,8 +388,14 @@ void xfer_ended(struct xfer *x, CURLcode code)
 	long status = 0;
 	int err;
 
-	(void)curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
+	if (x->stale && !x->fail && x->req) {
+		err = connect_anew(x);
+		if (err)
+			xfer_finish(x, err);
+		return;
+	}
 
+	(void)curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
 	err = x->fail ? x->fail : curl_to_errno(x->easy, code);
 	if (x->refused && code == CURLE_COULDNT_CONNECT)
 		err = EACCES;

@@ -13,10 +13,78 @@
  * its transfers, which keep it alive.
  */
 #include <errno.h>
+#include <netinet/in.h>
 #include <uv.h>
 #include <convod/mem.h>
 #include "curl_init.h"
 #include "http_priv.h"
+
+/* ---------------------------------------------------- sockets, by port */
+
+enum { PORT_NONE = -1, PORT_UNKNOWN = 0 };
+
+/* Without memory for that it is not found, that is all */
+static void remember(struct http_client *c, int fd)
+{
+	int *v = c->portv;
+
+	if ((size_t)fd >= c->portc) {
+		size_t n = MAX((size_t)fd + 1, 2 * c->portc);
+
+		v = mem_raw_realloc(v, n * sizeof(*v));
+		if (!v)
+			return;
+		for (size_t i = c->portc; i < n; i++)
+			v[i] = PORT_NONE;
+		c->portv = v;
+		c->portc = n;
+	}
+	v[fd] = PORT_UNKNOWN;
+}
+
+curl_socket_t http_client_open(struct http_client *c,
+			       const struct curl_sockaddr *sa)
+{
+	int fd = socket(sa->family, sa->socktype | SOCK_CLOEXEC, sa->protocol);
+
+	if (fd < 0)
+		return CURL_SOCKET_BAD;
+	remember(c, fd);
+
+	return fd;
+}
+
+static int port_of(int fd)
+{
+	union {
+		struct sockaddr sa;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} u = {0};
+	socklen_t n = sizeof(u);
+
+	if (getsockname(fd, &u.sa, &n))
+		return PORT_NONE;
+
+	return ntohs(u.sa.sa_family == AF_INET6 ? u.v6.sin6_port
+						: u.v4.sin_port);
+}
+
+int http_client_socket(struct http_client *c, int local_port)
+{
+	for (size_t fd = 0; fd < c->portc; fd++) {
+		int *port = &c->portv[fd];
+
+		if (*port != PORT_UNKNOWN && *port != local_port)
+			continue;
+		/* libcurl may have closed it, and somebody opened another */
+		*port = port_of((int)fd);
+		if (*port == local_port)
+			return (int)fd;
+	}
+
+	return -1;
+}
 
 /* ------------------------------------------------------------- sockets */
 
@@ -223,6 +291,7 @@ static void client_destructor(void *arg)
 	if (c->multi)
 		(void)curl_multi_cleanup(c->multi);
 	mem_deref(c->tmr);
+	mem_raw_free(c->portv);
 }
 
 int http_client_alloc(struct http_client **cp, struct loop *l)

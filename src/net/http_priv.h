@@ -16,8 +16,10 @@ struct http_client {
 	struct loop_flush flush; /* starts and resumes */
 	struct list xferl;       /* alive */
 	struct list deadl;       /* dropped while inside libcurl, owned */
-	unsigned inside;         /* depth of calls into libcurl */
-	bool failed;             /* some xfer has its fail set */
+	int *portv; /* local port of the socket with this number */
+	size_t portc;
+	unsigned inside; /* depth of calls into libcurl */
+	bool failed;     /* some xfer has its fail set */
 };
 
 /** One request through all its redirects, with libcurl's easy handle */
@@ -27,6 +29,8 @@ struct xfer {
 	struct http_req *req;       /* weak; NULL once over or dropped */
 	CURL *easy;
 	bool added; /* to the multi handle */
+	bool stale; /* its connection had bytes nobody asked for... */
+	bool anew;  /* ...and it was begun again on a new one */
 	struct tmr *tmr;
 
 	http_body_h *bodyh;
@@ -69,5 +73,15 @@ void xfer_ended(struct xfer *x, CURLcode code);
 
 /** The end, told to the user. Never from inside libcurl. */
 void xfer_finish(struct xfer *x, int err);
+
+/* -------------------------------------------------------- http_client.c */
+
+/** Open a socket for libcurl; CURL_SOCKET_BAD if that fails */
+curl_socket_t http_client_open(struct http_client *c,
+			       const struct curl_sockaddr *sa);
+
+/** The one that is bound to a port, -1: none. libcurl (7.88) tells which
+ * socket a request goes to only after it was sent. */
+int http_client_socket(struct http_client *c, int local_port);
 
 #endif

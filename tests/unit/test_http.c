@@ -97,6 +97,18 @@ static void redirect(struct fake_http *f, int fd, const char *path)
 	fake_answer(fd, 302, h, "<html>moved</html>", 18);
 }
 
+/* One answer, and another one when the first was taken */
+static atomic_bool first_taken, second_sent;
+
+static void answer_twice(const struct fake_http *f, int fd)
+{
+	fake_answer(fd, 200, "", "one", 3);
+	while (!atomic_load(&first_taken) && !atomic_load(&f->closing))
+		usleep(500);
+	fake_answer(fd, 200, "", "two", 3);
+	atomic_store(&second_sent, true);
+}
+
 static bool serve(struct fake_http *f, int fd, const char *path,
 		  const char *head, const char *body)
 {
@@ -110,6 +122,8 @@ static bool serve(struct fake_http *f, int fd, const char *path,
 		fake_answer(fd, 503,
 			    "Retry-After: Fri, 31 Dec 2027 23:59:59 GMT\r\n",
 			    "", 0);
+	else if (!strcmp(path, "/twice"))
+		answer_twice(f, fd);
 	else if (!strcmp(path, "/endless"))
 		endless(fd);
 	else if (!strcmp(path, "/hang"))
@@ -263,6 +277,26 @@ static void test_get_keeps_the_connection(void **state)
 	}
 	assert_int_equal(atomic_load(&f->server.conns), 1);
 	assert_null(strcasestr(seen_head, "upgrade"));
+}
+
+/* What nobody asked for is no answer to what is asked next */
+static void test_second_answer_is_nobodys(void **state)
+{
+	struct fixture *f = *state;
+	struct http_param prm = {.method = "POST", .body = "x", .bodyc = 1};
+	struct result r = {0}, next = {0};
+
+	atomic_store(&first_taken, false);
+	atomic_store(&second_sent, false);
+	get(f, &r, "/twice", &prm);
+	assert_string_equal(r.body, "one");
+	atomic_store(&first_taken, true);
+	while (!atomic_load(&second_sent))
+		usleep(500);
+	get(f, &next, "/hello", &prm);
+	assert_int_equal(next.err, 0);
+	assert_string_equal(next.body, "hello");
+	assert_int_equal(atomic_load(&f->server.conns), 2);
 }
 
 static void test_put_sends_body_and_headers(void **state)
@@ -674,6 +708,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_get_keeps_the_connection),
+		TEST(test_second_answer_is_nobodys),
 		TEST(test_put_sends_body_and_headers),
 		TEST(test_errors),
 		TEST(test_whole_timeout),
