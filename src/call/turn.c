@@ -200,6 +200,13 @@ void turn_accept(struct call *c, const char *text, size_t n, bool spoken,
 
 /* ------------------------------------------------------ dialog manager */
 
+/* Some dialog managers answer with nothing when a part of them has failed */
+static bool is_left_unanswered(const struct call *c)
+{
+	return (c->asked == DIALOG_SPEECH || c->asked == DIALOG_KEYS) &&
+	       !c->answering && !c->overtaken && !c->ending;
+}
+
 void call_dialog_open(struct call *c, int err, uint64_t now_ms)
 {
 	if (c->ended || c->ready)
@@ -230,6 +237,8 @@ void call_done(struct call *c, int err, uint64_t now_ms)
 	wait_ends(c, now_ms);
 	said_clear(&c->sent);
 	wait_touch(c, now_ms);
+	if (!err && is_left_unanswered(c))
+		metrics_inc(M_TURNS_SILENT);
 	if (err) {
 		metrics_inc(M_TURNS_FAILED);
 		log_warn(c->id, "turn failed", "err=\"%s\"", strerror(err));

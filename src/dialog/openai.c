@@ -371,7 +371,7 @@ static void done_handler(int err, const struct http_resp *resp, void *arg)
 		refused(c, resp);
 	else if (!err)
 		err = c->whole ? take_whole(c) : take_rest(c);
-	else if (err != ETIMEDOUT && err != ENOMEM && try_again(c, 0))
+	else if (session_may_pass(err) && try_again(c, 0))
 		err = 0;
 
 	if (err && session_is_on(&c->s, turn))

@@ -101,6 +101,11 @@ void session_done(struct session *s, int err)
 	s->ds.h.doneh(err, s->ds.arg);
 }
 
+bool session_may_pass(int err)
+{
+	return err == ECONNREFUSED || err == ECONNRESET || err == EHOSTUNREACH;
+}
+
 static const char *set_or_null(const char *s)
 {
 	return str_isset(s) ? s : NULL;

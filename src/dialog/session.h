@@ -55,6 +55,10 @@ bool session_act(struct session *s, const struct dialog_act *act);
 /** End the turn in flight */
 void session_done(struct session *s, int err);
 
+/** Did the connection break, so that a new one may do? Not so a time limit, an
+ * answer that is too long or nonsense, and a lack of memory */
+bool session_may_pass(int err);
+
 /** What is known of the call: "caller", "called", "params"; a new object */
 CV_NODISCARD int session_about(json_t **jp, const struct dialog_call *call);
 

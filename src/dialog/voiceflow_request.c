@@ -19,6 +19,7 @@
 #include <convod/metrics.h>
 #include <convod/sse.h>
 #include <convod/str.h>
+#include "session.h"
 #include "voiceflow.h"
 
 enum {
@@ -98,19 +99,12 @@ static void log_refusal(const struct voiceflow_request *r, int status,
  */
 static bool is_worth_it(const struct voiceflow_request *r, int err, int status)
 {
-	switch (err) {
-	case EREMOTEIO:
-		if (status == STATUS_TIMEOUT ||
-		    status == STATUS_GATEWAY_TIMEOUT)
-			return r->prm.twice;
-		return status == STATUS_TOO_MANY || status >= STATUS_ERROR;
-	case ECONNREFUSED:
-	case ECONNRESET:
-	case EHOSTUNREACH:
-		return true;
-	default:
-		return false;
-	}
+	if (err != EREMOTEIO)
+		return session_may_pass(err);
+	if (status == STATUS_TIMEOUT || status == STATUS_GATEWAY_TIMEOUT)
+		return r->prm.twice;
+
+	return status == STATUS_TOO_MANY || status >= STATUS_ERROR;
 }
 
 /** @return true if it is sent once more, later */

@@ -12,7 +12,7 @@
 #include "fake_http.h"
 #include "test.h"
 
-enum { GIVE_UP_MS = 20000, FILE_MAX = 65536 };
+enum { GIVE_UP_MS = 20000, FILE_MAX = 65536, POST_BIG = 2 << 20 };
 
 enum mischief { NONE, DROPS, CANCELS };
 
@@ -246,7 +246,8 @@ static inline const char *load(const char *dir, const char *name)
 static inline void post_test_faults(struct fixture *f,
 				    const struct dialog_backend *be)
 {
-	static const struct {
+	static char deep[100001], big[POST_BIG + 1];
+	const struct {
 		int status;
 		const char *headers, *body;
 		bool holds;
@@ -260,8 +261,20 @@ static inline void post_test_faults(struct fixture *f,
 		{200, "Content-Length: 100\r\n", "[", false, ECONNRESET},
 		{200, NULL, "[", true, ETIMEDOUT},
 		{200, NULL, "", false, 0},
+		{204, NULL, "", false, 0},
+		{200, NULL, deep, false, EPROTO},
+		{200, NULL, big, false, EOVERFLOW},
+		{500, NULL, big, false, EOVERFLOW},
+		/* ends inside a character, and is cut, or seems whole */
+		{200, "Content-Length: 100\r\n", "[\"\xc3", false, ECONNRESET},
+		{200, NULL, "[\"\xc3", false, EPROTO},
+		{200, NULL, "\"\xff\xfe\"", false, EPROTO},
+		{200, "Content-Encoding: gzip\r\n", "\x1f\x8b", false, EPROTO},
+		{200, "Content-Type: image/png\r\n", "[]", false, 0},
 	};
 
+	memset(deep, '[', sizeof(deep) - 1);
+	memset(big, ' ', sizeof(big) - 1);
 	f->be = be;
 	assert_int_equal(set_up(f, "", NULL, 500), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(tests); i++) {

@@ -1,4 +1,5 @@
 /* The conversation, event by event: turns, answers, failures, the end */
+#include <convod/metrics.h>
 #include "call_fixture.h"
 
 static void test_turn_and_answer(void **state)
@@ -18,6 +19,30 @@ static void test_turn_and_answer(void **state)
 	finished(f, 2);
 	pass(f, 60000);
 	expect(f, "");
+	drop(f);
+}
+
+/* A question is answered, or somebody sees that it was not */
+static void test_nothing_to_be_heard_is_counted(void **state)
+{
+	uint64_t before = metrics_counter(M_TURNS_SILENT);
+	struct fake *f = make_open(&param);
+
+	(void)state;
+	final(f, "hello");
+	act(f, DIALOG_SET, "x", NULL);
+	done(f, 0);
+	assert_int_equal(metrics_counter(M_TURNS_SILENT) - before, 1);
+	final(f, "hello");
+	act(f, DIALOG_SAY, "hi", NULL);
+	done(f, 0);
+	finished(f, 1);
+	final(f, "hello");
+	done(f, EPROTO);
+	final(f, "bye");
+	act(f, DIALOG_HANGUP, NULL, NULL);
+	done(f, 0);
+	assert_int_equal(metrics_counter(M_TURNS_SILENT) - before, 1);
 	drop(f);
 }
 
@@ -758,6 +783,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_turn_and_answer),
+		cmocka_unit_test(test_nothing_to_be_heard_is_counted),
 		cmocka_unit_test(test_opening_turn_speaks_first),
 		cmocka_unit_test(test_finals_while_thinking_go_together),
 		cmocka_unit_test(test_before_the_dialog_is_open),

@@ -358,6 +358,8 @@ static const struct {
 	{"<html>\n<p>Login</p>\n", EPROTO, ""},
 	{"data: {\"choices\n\n", EPROTO, ""},
 	{SAYS("Cut. ") "data: {\"choices\":[{\"ind", EPROTO, "Cut.|"},
+	{SAYS("Cut. ") "data: {\"choices\":[{\"delta\":{\"content\":\"\xc3",
+	 EPROTO, "Cut.|"},
 	{"\n {\"choices\":[{\"message\":{\"content\":\"Whole. Yes.\"}}]} ", 0,
 	 "Whole.|Yes.|"},
 	{"{\"choices\":[{\"message\":{\"content\":null,\"tool_calls\":[{"
@@ -700,6 +702,38 @@ static void test_endless_answer(void **state)
 	await(f, &world.closed, 1);
 }
 
+/* What is too much is not asked for twice */
+static void test_hostile_sizes(void **state)
+{
+	enum { SIZE = 17 << 20, EVENT = 300000 };
+	struct fixture *f = *state;
+	char *body = malloc(SIZE + 1);
+
+	assert_non_null(body);
+	begin(f);
+	memset(body, ' ', SIZE);
+	body[SIZE] = '\0';
+	world.stepv[0] = (struct step){200, NULL, body, false};
+	converse(f, "halló", EOVERFLOW);
+	assert_int_equal(world.requests, 1);
+
+	/* one event, brackets inside of brackets */
+	memset(body, '[', EVENT);
+	memcpy(body, "data: ", 6);
+	memcpy(body + EVENT / 3, "\n\n", 3);
+	world.stepv[1] = (struct step){200, NULL, body, false};
+	converse(f, "halló", EPROTO);
+	body[EVENT / 3] = '[';
+	body[EVENT / 3 + 1] = '[';
+	body[EVENT / 3 + 2] = '[';
+	body[EVENT] = '\0';
+	world.stepv[2] = (struct step){200, NULL, body, false};
+	converse(f, "halló", EOVERFLOW);
+	assert_int_equal(world.requests, 3);
+	fake_http_idle(&f->server);
+	free(body);
+}
+
 /* ------------------------------------------------------------- settings */
 
 static void test_urls(void **state)
@@ -839,6 +873,7 @@ int main(void)
 		TEST(test_silence_ends_the_turn),
 		TEST(test_nobody_there),
 		TEST(test_endless_answer),
+		TEST(test_hostile_sizes),
 		TEST(test_urls),
 		TEST(test_settings),
 		TEST(test_out_of_memory),
