@@ -3,13 +3,17 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <string.h>
 #include <convod/mem.h>
 #include <convod/metrics.h>
 #include "breaker.h"
 
 struct breaker {
-	pthread_mutex_t lock;
-	unsigned failures; /* in a row */
+	struct le le; /* of all, with whose it is */
+	struct voice_key voice;
+
+	pthread_mutex_t lock; /* of all below */
+	unsigned failures;    /* in a row */
 	bool open;
 	uint32_t period_ms;
 	uint64_t probe_ms; /* when the next one is due */
@@ -88,4 +92,72 @@ void breaker_report(struct breaker *b, int err, uint64_t now_ms)
 	else if (err && !b->open && b->failures >= BREAKER_FAILURES)
 		open_it(b, now_ms);
 	pthread_mutex_unlock(&b->lock);
+}
+
+/* -------------------------------------------------------- of all voices */
+
+struct breakers {
+	pthread_mutex_t lock;
+	struct list l;
+};
+
+static void breakers_destructor(void *arg)
+{
+	struct breakers *bs = arg;
+
+	list_flush(&bs->l);
+	pthread_mutex_destroy(&bs->lock);
+}
+
+int breakers_alloc(struct breakers **bp)
+{
+	struct breakers *bs = mem_zalloc(sizeof(*bs), breakers_destructor);
+
+	if (!bs)
+		return ENOMEM;
+
+	pthread_mutex_init(&bs->lock, NULL);
+	*bp = bs;
+
+	return 0;
+}
+
+/* Under the lock */
+static int find(struct breaker **bp, struct breakers *bs,
+		const struct voice_key *voice)
+{
+	struct breaker *b;
+	struct le *le;
+	int err;
+
+	LIST_FOREACH(&bs->l, le)
+	{
+		b = list_ledata(le);
+		if (!memcmp(&b->voice, voice, sizeof(*voice))) {
+			*bp = mem_ref(b);
+			return 0;
+		}
+	}
+
+	err = breaker_alloc(&b);
+	if (err)
+		return err;
+
+	b->voice = *voice;
+	list_append(&bs->l, &b->le, b);
+	*bp = mem_ref(b);
+
+	return 0;
+}
+
+int breakers_get(struct breaker **bp, struct breakers *bs,
+		 const struct voice_key *voice)
+{
+	int err;
+
+	pthread_mutex_lock(&bs->lock);
+	err = find(bp, bs, voice);
+	pthread_mutex_unlock(&bs->lock);
+
+	return err;
 }

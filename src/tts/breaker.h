@@ -11,7 +11,7 @@
 #ifndef CONVOD_BREAKER_H
 #define CONVOD_BREAKER_H
 
-#include <convod/defs.h>
+#include <convod/cache.h>
 
 enum {
 	BREAKER_FAILURES = 3,
@@ -30,5 +30,14 @@ bool breaker_take_probe(struct breaker *b, uint64_t now_ms);
 
 /** How an attempt went; err is 0 once it has begun well */
 void breaker_report(struct breaker *b, int err, uint64_t now_ms);
+
+/** Those of all voices, for all workers */
+struct breakers;
+
+CV_NODISCARD int breakers_alloc(struct breakers **bp);
+
+/** The breaker of a voice, a new reference; made when first asked for */
+CV_NODISCARD int breakers_get(struct breaker **bp, struct breakers *bs,
+			      const struct voice_key *voice);
 
 #endif

@@ -9,29 +9,23 @@
  * is read (another process shares the folder, or it was just removed): that
  * is a miss.
  */
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 #include <convod/log.h>
 #include <convod/mem.h>
 #include <convod/metrics.h>
 #include <convod/str.h>
 #include "cache_file.h"
+#include "cache_folder.h"
 #include "cache_priv.h"
 
 enum {
 	CHAINS = 1 << 14,
 	ENTRY_BYTES = 256, /* what a clip costs besides its samples */
 	FILE_BLOCK = 4096, /* what a file takes at least */
-	STALE_S = 60,      /* no write takes so long: a crash left it */
 };
 
 struct entry {
@@ -44,21 +38,15 @@ struct entry {
 	uint64_t file_bytes; /* 0: no file */
 };
 
-struct health {
-	struct le le;
-	struct voice_key engine;
-	struct breaker *breaker;
-};
-
 struct voice_cache {
 	struct voice_cache_param prm; /* without dir */
 	int dir;                      /* descriptor of the folder, or -1 */
 	struct flights *flights;
+	struct breakers *breakers;
 	atomic_bool failing; /* the disk, when it was last written to */
 	atomic_uint stores;  /* waiting for it */
 
 	pthread_mutex_t lock; /* of all below */
-	struct list healthl;
 	struct entry **chainv;
 	struct list memoryl; /* least recently used first, as the other */
 	struct list diskl;
@@ -274,14 +262,6 @@ static void remove_excess(struct voice_cache *vc)
 	}
 }
 
-static void damaged(struct voice_cache *vc, const char *name)
-{
-	(void)unlinkat(vc->dir, name, 0);
-	metrics_inc(M_TTS_CACHE_CORRUPT);
-	log_warn(NULL, "damaged file of the voice cache deleted",
-		 "file=\"%s\"", LOG_STR(name));
-}
-
 int voice_cache_load(struct clip **clipp, struct voice_cache *vc,
 		     const struct voice_key *key)
 {
@@ -303,7 +283,7 @@ int voice_cache_load(struct clip **clipp, struct voice_cache *vc,
 		char name[CACHE_FILE_NAME];
 
 		cache_file_name(name, key);
-		damaged(vc, name);
+		cache_folder_damaged(vc->dir, name);
 	}
 	pthread_mutex_lock(&vc->lock);
 	e = err == EBADMSG || err == ENOENT ? find(vc, key) : NULL;
@@ -410,6 +390,86 @@ void voice_cache_keep(struct voice_cache *vc, struct loop *l,
 		metrics_inc(M_TTS_CACHE_UNWRITTEN);
 }
 
+/** What the job works on */
+struct read_job {
+	struct cache_read *read; /* weak; NULL: nobody waits any more */
+	struct voice_cache *vc;
+	struct voice_key key;
+	struct clip *clip;
+	int err;
+};
+
+struct cache_read {
+	struct read_job *job; /* weak; NULL: it is over */
+	cache_read_h *h;
+	void *arg;
+};
+
+static void read_job_destructor(void *arg)
+{
+	struct read_job *j = arg;
+
+	mem_deref(j->vc);
+	mem_deref(j->clip);
+}
+
+static void read_job_handler(void *arg)
+{
+	struct read_job *j = arg;
+
+	j->err = voice_cache_load(&j->clip, j->vc, &j->key);
+}
+
+static void read_done_handler(int err, void *arg)
+{
+	struct read_job *j = arg;
+	struct cache_read *r = j->read;
+
+	if (r) {
+		r->job = NULL;
+		r->h(err ? err : j->err, j->clip, r->arg);
+	}
+	mem_deref(j);
+}
+
+static void read_destructor(void *arg)
+{
+	struct cache_read *r = arg;
+
+	if (r->job)
+		r->job->read = NULL;
+}
+
+int cache_read_alloc(struct cache_read **rp, struct voice_cache *vc,
+		     struct loop *l, const struct voice_key *key,
+		     cache_read_h *h, void *arg)
+{
+	struct cache_read *r = mem_zalloc(sizeof(*r), read_destructor);
+	struct read_job *j = mem_zalloc(sizeof(*j), read_job_destructor);
+	int err = ENOMEM;
+
+	if (!r || !j)
+		goto out;
+
+	*r = (struct cache_read){.h = h, .arg = arg};
+	j->vc = mem_ref(vc);
+	j->key = *key;
+	err = loop_job(l, read_job_handler, read_done_handler, j);
+	if (err)
+		goto out;
+
+	j->read = r;
+	r->job = j;
+	*rp = r;
+
+out:
+	if (err) {
+		mem_deref(j);
+		mem_deref(r);
+	}
+	return err;
+}
+
 /* --------------------------------------------------------------- set-up */
 
 static void destructor(void *arg)
@@ -428,145 +488,17 @@ static void destructor(void *arg)
 		}
 	}
 	mem_deref(vc->chainv);
-	list_flush(&vc->healthl);
 	mem_deref(vc->flights);
+	mem_deref(vc->breakers);
 	if (vc->dir >= 0)
 		(void)close(vc->dir);
 	pthread_mutex_destroy(&vc->lock);
 }
 
-/** A file that was there at the start */
-struct found {
-	struct voice_key key;
-	uint64_t bytes;
-	struct timespec used;
-};
-
-struct scan {
-	struct found *v;
-	size_t n, size;
-};
-
-static int by_use(const void *a, const void *b)
+/* A file that was there at the start */
+static int found_handler(const struct voice_key *key, uint64_t size, void *arg)
 {
-	const struct found *x = a, *y = b;
-
-	if (x->used.tv_sec != y->used.tv_sec)
-		return x->used.tv_sec < y->used.tv_sec ? -1 : 1;
-
-	return x->used.tv_nsec < y->used.tv_nsec   ? -1
-	       : x->used.tv_nsec > y->used.tv_nsec ? 1
-						   : 0;
-}
-
-static int scan_add(struct scan *s, const struct found *f)
-{
-	if (s->n == s->size) {
-		size_t size = MAX(2 * s->size, (size_t)256);
-		struct found *v = mem_raw_realloc(s->v, size * sizeof(*v));
-
-		if (!v)
-			return ENOMEM;
-		s->v = v;
-		s->size = size;
-	}
-	s->v[s->n++] = *f;
-
-	return 0;
-}
-
-/* What is not ours is left alone */
-static int scan_name(struct voice_cache *vc, struct scan *s, const char *name)
-{
-	bool temp = cache_file_is_temporary(name);
-	struct found f = {.bytes = 0};
-	struct stat st;
-
-	if (!temp && !cache_file_name_key(&f.key, name))
-		return 0;
-	if (fstatat(vc->dir, name, &st, AT_SYMLINK_NOFOLLOW) ||
-	    !S_ISREG(st.st_mode))
-		return 0;
-
-	if (temp) {
-		/* another process may be writing it this moment */
-		if (st.st_mtim.tv_sec + STALE_S < time(NULL))
-			(void)unlinkat(vc->dir, name, 0);
-		return 0;
-	}
-	if (st.st_size < CACHE_FILE_MIN) {
-		damaged(vc, name);
-		return 0;
-	}
-
-	f.bytes = file_bytes((uint64_t)st.st_size);
-	f.used = st.st_mtim;
-
-	return scan_add(s, &f);
-}
-
-static int scan_all(struct voice_cache *vc, struct scan *s, DIR *d)
-{
-	int err = 0;
-
-	while (!err) {
-		const struct dirent *entry = readdir(d);
-
-		if (!entry)
-			break;
-		err = scan_name(vc, s, entry->d_name);
-	}
-	if (s->n)
-		qsort(s->v, s->n, sizeof(*s->v), by_use);
-	for (size_t i = 0; i < s->n && !err; i++)
-		err = note_file(vc, &s->v[i].key, s->v[i].bytes);
-
-	return err;
-}
-
-static int scan_folder(struct voice_cache *vc)
-{
-	struct scan s = {0};
-	int fd = openat(vc->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	int err;
-
-	if (!d) {
-		err = errno;
-		if (fd >= 0)
-			(void)close(fd);
-		return err;
-	}
-
-	err = scan_all(vc, &s, d);
-	(void)closedir(d);
-	mem_raw_free(s.v);
-	if (!err)
-		remove_excess(vc);
-
-	return err;
-}
-
-static int open_folder(struct voice_cache *vc, const char *dir)
-{
-	char *path = NULL;
-	int err = str_printf(&path, "%s/voice", dir);
-
-	if (err)
-		return err;
-
-	if ((mkdir(dir, 0700) && errno != EEXIST) ||
-	    (mkdir(path, 0700) && errno != EEXIST)) {
-		err = errno;
-		goto out;
-	}
-	vc->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (vc->dir < 0 || faccessat(vc->dir, ".", R_OK | W_OK | X_OK, 0))
-		err = errno;
-
-out:
-	mem_deref(path);
-	return err;
+	return note_file(arg, key, file_bytes(size));
 }
 
 int voice_cache_alloc(struct voice_cache **cp,
@@ -584,10 +516,14 @@ int voice_cache_alloc(struct voice_cache **cp,
 	pthread_mutex_init(&vc->lock, NULL);
 	vc->chainv = mem_zalloc(CHAINS * sizeof(struct entry *), NULL);
 	err = vc->chainv ? flights_alloc(&vc->flights) : ENOMEM;
+	if (!err)
+		err = breakers_alloc(&vc->breakers);
 	if (!err && str_isset(prm->dir) && prm->disk_max) {
-		err = open_folder(vc, prm->dir);
+		err = cache_folder_open(&vc->dir, prm->dir);
 		if (!err)
-			err = scan_folder(vc);
+			err = cache_folder_scan(vc->dir, found_handler, vc);
+		if (!err)
+			remove_excess(vc);
 	}
 
 	if (err)
@@ -610,54 +546,7 @@ struct flights *voice_cache_flights(struct voice_cache *vc)
 	return vc->flights;
 }
 
-static void health_destructor(void *arg)
+struct breakers *voice_cache_breakers(struct voice_cache *vc)
 {
-	struct health *h = arg;
-
-	mem_deref(h->breaker);
-}
-
-/* Under the lock */
-static int find_breaker(struct breaker **bp, struct voice_cache *vc,
-			const struct voice_key *engine)
-{
-	struct health *h;
-	struct le *le;
-	int err;
-
-	LIST_FOREACH(&vc->healthl, le)
-	{
-		h = list_ledata(le);
-		if (!memcmp(&h->engine, engine, sizeof(*engine))) {
-			*bp = mem_ref(h->breaker);
-			return 0;
-		}
-	}
-
-	h = mem_zalloc(sizeof(*h), health_destructor);
-	if (!h)
-		return ENOMEM;
-
-	h->engine = *engine;
-	err = breaker_alloc(&h->breaker);
-	if (err) {
-		mem_deref(h);
-		return err;
-	}
-	list_append(&vc->healthl, &h->le, h);
-	*bp = mem_ref(h->breaker);
-
-	return 0;
-}
-
-int voice_cache_breaker(struct breaker **bp, struct voice_cache *vc,
-			const struct voice_key *engine)
-{
-	int err;
-
-	pthread_mutex_lock(&vc->lock);
-	err = find_breaker(bp, vc, engine);
-	pthread_mutex_unlock(&vc->lock);
-
-	return err;
+	return vc->breakers;
 }

@@ -283,7 +283,8 @@ static void open_circuit(struct fixture *f)
 	struct breaker *b;
 
 	assert_int_equal(voice_engine_key(&key, &first_param), 0);
-	assert_int_equal(voice_cache_breaker(&b, f->cache, &key), 0);
+	assert_int_equal(
+		breakers_get(&b, voice_cache_breakers(f->cache), &key), 0);
 	for (unsigned i = 0; i < BREAKER_FAILURES; i++)
 		breaker_report(b, EIO, 0);
 	assert_true(breaker_is_open(b));
