@@ -63,6 +63,7 @@ struct work {
 	struct clip *from;
 	struct clip_watch watch;
 	size_t taken, words_taken; /* of from */
+	size_t silent;             /* that a voice has begun with */
 	bool speaking;             /* from is a voice's */
 	bool fell_back;
 	void *request;

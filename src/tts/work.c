@@ -4,8 +4,12 @@
  * Each source (work_source.c) has a clip of its own (`from`), from which
  * samples go to the callers' clip: a voice that fails ends its clip, and the
  * callers' must stay open for the fallback. It is `from` that the cache keeps.
+ *
+ * A voice has begun when there is a sound: the silence before it is held back
+ * until then, so that one that sends nothing else has failed like any other.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <convod/audio.h>
 #include <convod/log.h>
@@ -16,6 +20,9 @@
 
 /* Speech has 14 to 17 letters a second */
 enum { SAMPLES_PER_BYTE = AUDIO_RATE / 15 };
+
+/* Of a sample, -50 dBFS: more than dither, less than any phoneme */
+enum { SILENCE_MAX = 100 };
 
 /* ------------------------------------------------------------- samples */
 
@@ -92,27 +99,57 @@ static void report(struct work *w, int err)
 			       loop_now_ms(w->v->net->loop));
 }
 
+static bool has_begun(struct work *w)
+{
+	size_t n = clip_len(w->from);
+
+	if (!w->speaking || w->taken)
+		return n > 0;
+
+	while (w->silent < n &&
+	       abs(g711_ulaw_decode(clip_data(w->from)[w->silent])) <=
+		       SILENCE_MAX)
+		++w->silent;
+
+	return w->silent < n;
+}
+
+static void ended(struct work *w)
+{
+	int err = clip_error(w->from);
+
+	if (!err && w->taken) {
+		work_complete(w);
+		return;
+	}
+	if (!err && clip_len(w->from)) {
+		metrics_inc(M_TTS_FAILED);
+		log_warn(w->spec.call_id, "voice sent nothing but silence",
+			 "ms=%zu", clip_len(w->from) / AUDIO_PER_MS);
+	}
+	work_failed(w, err ? err : ENODATA);
+}
+
 static void from_handler(struct clip *from, void *arg)
 {
 	struct work *w = mem_ref(arg);
-	bool first = !w->taken && clip_len(from);
-	int err;
+	const bool begun = has_begun(w);
+	int err = 0;
 
 	mem_ref(from);
-	if (first) {
+	if (begun && !w->taken) {
 		tmr_cancel(w->tmr);
 		report(w, 0);
 	}
-	err = work_take(w);
+	if (begun)
+		err = work_take(w);
 	if (!w->v || w->from != from)
 		goto out; /* nobody wants it any more */
 
 	if (err && err != EOVERFLOW)
 		work_failed(w, err);
-	else if (clip_is_ended(from) && !clip_error(from) && clip_len(from))
-		work_complete(w);
 	else if (clip_is_ended(from))
-		work_failed(w, clip_error(from) ? clip_error(from) : ENODATA);
+		ended(w);
 
 out:
 	mem_deref(from);

@@ -24,7 +24,7 @@ void source_drop(struct work *w)
 	w->from = mem_deref(w->from);
 	w->read = mem_deref(w->read);
 	w->speaking = false;
-	w->taken = w->words_taken = 0;
+	w->taken = w->words_taken = w->silent = 0;
 }
 
 /* --------------------------------------------------------------- a voice */

@@ -138,6 +138,11 @@ def test_pieces_of_odd_size(t):
         spoken(t, name, "--fault", "split")
 
 
+def test_half_a_sample(t):
+    for name in ("tiro", "openai"):
+        spoken(t, name, "--fault", "odd")
+
+
 def test_other_formats_than_asked(t):
     """A WAV of any rate, where raw μ-law or PCM was asked for"""
     for name in ("tiro", "openai", "elevenlabs"):
@@ -190,23 +195,46 @@ def test_what_the_vendor_says_is_logged(t):
 
 
 def test_no_audio(t):
-    """Pages and errors with 200, and nothing at all, are not played"""
-    for fault in ("html", "json", "empty", "unavailable"):
+    """Pages, errors with 200, noise, silence and nothing are not played"""
+    for fault in ("html", "json", "empty", "unavailable", "aac", "silence"):
         for name in ("deepgram", "tiro"):
             failed(t, name, "--fault", fault)
 
 
 def test_no_answer(t):
-    failed(t, "azure", "--fault", "hang", TTS_TIMEOUT_MS=500)
+    for fault in ("hang", "loris"):
+        failed(t, "azure", "--fault", fault, TTS_TIMEOUT_MS=500)
+
+
+def test_answer_after_the_call(t):
+    """Nobody is there to hear it, and the next caller notices nothing"""
+    line = Line(t, "deepgram", "--delay", "700")
+    wait_for(line.requests, "the request")
+    line.hang_up()
+    line.caller = t.caller(line.daemon).start()
+    line.caller.say(SILENCE * 5 + words(1, 2, 3))
+    assert_tone(line.hear(), MS_PER_BYTE * len(TEXT), "the next one")
+    assert line.daemon.metric("tts_failed_total") == 0
+    line.hang_up()
 
 
 def test_what_came_is_played(t):
     """A body that breaks off: the caller hears what there is"""
-    for name in ("deepgram", "tiro"):
-        line = Line(t, name, "--fault", "cut")
+    for name, fault in (("deepgram", "cut"), ("tiro", "cut"),
+                        ("deepgram", "reset"), ("openai", "reset")):
+        line = Line(t, name, "--fault", fault)
         assert_tone(line.hear(), MS_PER_BYTE * len(TEXT) / 2, name)
         line.daemon.wait_metric("tts_failed_total")
         line.hang_up()
+
+
+def test_cut_is_not_cached(t):
+    """Nor a WAV that is shorter than it says, though all seemed well"""
+    line = Line(t, "convert", "--fault", "short", TTS_CACHE_MB=1)
+    assert_tone(line.hear(), MS_PER_BYTE * len(TEXT), "a short WAV")
+    assert line.daemon.metric("tts_failed_total") == 1
+    assert line.daemon.metric("tts_cache_bytes") == 0
+    line.hang_up()
 
 
 def test_drip(t):

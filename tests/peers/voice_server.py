@@ -21,6 +21,12 @@ library only.
         html, json   200 with a page or an error as its body
         empty        200 with nothing
         cut          half of the audio, then the connection breaks
+        reset        the same, by a reset
+        short        a WAV that says it is twice as long, with a clean end
+        odd          with half a sample behind the last one
+        silence      as long as the audio would be
+        aac          as servers send it that know no other format
+        loris        the head of the answer byte by byte, for ever
         split        pieces of 1, 3 and 701 bytes
         wav, wav24   a WAV of 8 or 24 kHz without a length, whatever was asked
         mp3          tests/data/audio-formats/mp3_16000.mp3 instead
@@ -35,6 +41,7 @@ import math
 import os
 import re
 import secrets
+import socket
 import struct
 import sys
 import threading
@@ -73,11 +80,17 @@ def tone(form, rate, ms):
     return (one * (n // len(one) + 1))[:n]
 
 
-def wav(rate, data):
+def wav(rate, data, length=0xffffffff):
     """Streamed: the lengths are not known yet"""
     return (b"RIFF\xff\xff\xff\xffWAVEfmt " +
             struct.pack("<IHHIIHH", 16, 1, 1, rate, 2 * rate, 2, 16) +
-            b"data\xff\xff\xff\xff" + data)
+            b"data" + struct.pack("<I", length) + data)
+
+
+def aac(ms):
+    """Frames of 23 ms at 44.1 kHz whose content is noise"""
+    head = b"\xff\xf1\x50\x80\x19\x1f\xfc"  # 200 bytes with it
+    return b"".join(head + secrets.token_bytes(193) for _ in range(ms // 23))
 
 
 class Refused(Exception):
@@ -362,6 +375,8 @@ class Handler(BaseHTTPRequestHandler):
         ms = MS_PER_BYTE * len(text.encode())
         if fault == "hang":
             time.sleep(3600)
+        elif fault == "loris":
+            self.loris()
         elif fault == "unavailable":
             self.answer(503, PAGE, "text/html")
         elif fault == "html":
@@ -378,13 +393,28 @@ class Handler(BaseHTTPRequestHandler):
         """The body, and the bytes of a millisecond of it"""
         if fault == "mp3" or form == "mp3":
             return MP3.read_bytes(), 6
+        if fault == "aac":
+            return aac(ms), 9
+        if fault == "short":
+            data = tone("s16", rate, ms)
+            return wav(rate, data, 2 * len(data)), 2 * rate // 1000
         if fault in ("wav", "wav24") or form == "wav":
             rate = {"wav": 8000, "wav24": 24000}.get(fault, rate)
             return wav(rate, tone("s16", rate, ms)), 2 * rate // 1000
         data = tone(form, rate, ms)
+        if fault == "silence":
+            data = (b"\xff" if form == "ulaw" else b"\0") * len(data)
+        if fault == "odd":
+            data += b"\0"
         if fault == "big":
             data = data * (50_000_000 // len(data) + 1)
         return data, rate * (1 if form == "ulaw" else 2) // 1000
+
+    def loris(self):
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+        while True:
+            self.wfile.write(b"z")
+            time.sleep(0.05)
 
     def chunk(self, data):
         self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
@@ -402,13 +432,18 @@ class Handler(BaseHTTPRequestHandler):
             self.chunk(piece)
             if args.pause and args.first_ms:
                 time.sleep(args.pause / 1000)
-        if fault == "cut":
+        if fault == "reset":
+            time.sleep(0.2)  # what is on its way would be thrown away
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                                       struct.pack("ii", 1, 0))
+            os.close(self.connection.detach())
+        if fault in ("cut", "reset"):
             self.close_connection = True
         else:
             self.wfile.write(b"0\r\n\r\n")
 
     def pieces(self, fault, data, per_ms):
-        if fault == "cut":
+        if fault in ("cut", "reset"):
             yield data[:len(data) // 4 * 2]
         elif fault == "split":
             at = 0
@@ -451,8 +486,9 @@ def parse_arguments():
     p.add_argument("--key")
     p.add_argument("--log")
     p.add_argument("--fault", choices=(
-        "error", "unavailable", "html", "json", "empty", "cut", "split",
-        "wav", "wav24", "mp3", "big", "endless", "drip", "hang"))
+        "error", "unavailable", "html", "json", "empty", "cut", "reset",
+        "short", "odd", "silence", "aac", "loris", "split", "wav", "wav24",
+        "mp3", "big", "endless", "drip", "hang"))
     return p.parse_args()
 
 

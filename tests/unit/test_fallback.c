@@ -103,6 +103,68 @@ static void test_first_is_late(void **state)
 	drop(&a);
 }
 
+static void send_silence(struct fake *f, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(clip_append(oldest(f)->clip,
+					     &(uint8_t){i & 1 ? 0xff : 0x7e},
+					     1),
+				 0);
+}
+
+/* A voice that sends nothing else has failed, and is not cached */
+static void test_silence_is_no_speech(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t before = metrics_counter(M_TTS_FAILED);
+	struct caller a;
+
+	assert_int_equal(ask(f, &a, sentence), 0);
+	send_silence(f->first, 800);
+	assert_int_equal(clip_len(a.clip), 0);
+	finish(f->first, 0);
+	assert_int_equal(metrics_counter(M_TTS_FAILED), before + 1);
+	say(f->second, 100);
+	finish(f->second, 0);
+	assert_heard(&a, 100);
+	drop(&a);
+
+	assert_int_equal(make_voice(f, false, NEVER_MS), 0);
+	assert_int_equal(ask(f, &a, sentence), 0);
+	assert_int_equal(f->first->asked, 2);
+	send_silence(f->first, 800);
+	finish(f->first, 0);
+	assert_int_equal(clip_len(a.clip), 0);
+	assert_int_equal(clip_error(a.clip), ENODATA);
+	drop(&a);
+
+	/* nor does it keep the caller waiting */
+	assert_int_equal(make_voice(f, true, 10), 0);
+	assert_int_equal(ask(f, &a, "Another one."), 0);
+	send_silence(f->first, 800);
+	while (f->second->asked < 2)
+		loop_turn(f->net.loop, false);
+	drop(&a);
+}
+
+/* Before speech it belongs to it */
+static void test_silence_and_then_speech(void **state)
+{
+	struct fixture *f = *state;
+	struct caller a;
+
+	assert_int_equal(ask(f, &a, sentence), 0);
+	send_silence(f->first, 800);
+	say(f->first, 100);
+	send_silence(f->first, 50);
+	assert_int_equal(clip_len(a.clip), 950);
+	finish(f->first, 0);
+	assert_int_equal(clip_error(a.clip), 0);
+	assert_int_equal(clip_data(a.clip)[799], 0xff);
+	assert_int_equal(clip_data(a.clip)[801], (uint8_t)(801 * 3));
+	drop(&a);
+}
+
 static void test_begun_in_time_is_not_late(void **state)
 {
 	struct fixture *f = *state;
@@ -386,6 +448,8 @@ int main(void)
 		TEST(test_both_fail),
 		TEST(test_cut_is_played_as_far_as_it_goes),
 		TEST(test_first_is_late),
+		TEST(test_silence_is_no_speech),
+		TEST(test_silence_and_then_speech),
 		TEST(test_begun_in_time_is_not_late),
 		TEST(test_no_fallback),
 		TEST(test_the_same_again_is_no_fallback),
