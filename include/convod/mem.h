@@ -69,6 +69,9 @@ void mem_fail_after(long n);
  */
 size_t mem_fail_all(long n, long count);
 
+/** How many have failed so far */
+size_t mem_failed(void);
+
 /** Number of allocated blocks in the process; for tests */
 size_t mem_blocks(void);
 

@@ -44,7 +44,6 @@ struct asr_session {
 
 	struct asr_stream *stream;
 	enum asr_state state;
-	bool started;  /* alloc is over: handlers may be called        */
 	bool catching; /* fed by the timer, not by frames              */
 	bool finishing;
 	bool finished; /* the stream is half-closed                    */
@@ -631,12 +630,15 @@ int asr_session_alloc(struct asr_session **sp, struct asr *a,
 		err = str_dup(&s->call_id, prm->call_id);
 	if (!err)
 		err = timers_alloc(s);
-	if (!err)
-		err = stream_open(s);
-	if (err)
+	if (err) {
 		mem_deref(s);
-	else
-		*sp = s;
+		return err;
+	}
 
-	return err;
+	/* one that fails at once is tried again like one that breaks later */
+	if (stream_open(s))
+		retry_later(s);
+	*sp = s;
+
+	return 0;
 }

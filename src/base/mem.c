@@ -175,6 +175,11 @@ size_t mem_fail_all(long n, long count)
 	return atomic_exchange(&failed, 0);
 }
 
+size_t mem_failed(void)
+{
+	return atomic_load(&failed);
+}
+
 size_t mem_blocks(void)
 {
 	return atomic_load_explicit(&blocks, memory_order_relaxed);

@@ -205,13 +205,19 @@ void convo_open_asr(struct convo *cv)
 		/* a recogniser that comes back after a minute is welcome */
 		.tries = UINT32_MAX,
 	};
-	int err;
+	int err = asr_session_alloc(&cv->asr, cv->worker->asr, cv->ring, &prm,
+				    result_handler, asr_state_handler, cv);
 
-	cv->asr_state = ASR_CONNECTING;
-	err = asr_session_alloc(&cv->asr, cv->worker->asr, cv->ring, &prm,
-				result_handler, asr_state_handler, cv);
-	if (err)
-		asr_state_handler(ASR_DOWN, strerror(err), cv);
+	if (!err) {
+		cv->asr_state = ASR_CONNECTING;
+		return;
+	}
+
+	/* the next frame tries again */
+	if (cv->asr_state != ASR_BROKEN)
+		log_warn(cv->call_id, "no recogniser", "err=\"%s\"",
+			 strerror(err));
+	asr_state_handler(ASR_BROKEN, "", cv);
 }
 
 static const char *param_of(const struct carrier_event *ev, const char *name)

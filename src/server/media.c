@@ -139,7 +139,8 @@ static void hear(struct convo *cv, const uint8_t *ulawv, size_t n,
 /*
  * The recogniser waits for the dialog manager's id of the conversation, and
  * nobody reads the ring. Before a word gets lost by that it is opened without.
- * If that fails, what a stream could still be sent is kept, the rest released.
+ * While there is no memory for it, what a stream could still be sent is kept,
+ * the rest released.
  */
 static void keep_recent(struct convo *cv)
 {
@@ -147,7 +148,8 @@ static void keep_recent(struct convo *cv)
 			AUDIO_PER_MS;
 	uint64_t head = ring_head(cv->ring);
 
-	if (head + ID_SPARE > MAX(keep, ID_WAIT) && cv->asr_state != ASR_DOWN)
+	if (head + ID_SPARE > MAX(keep, ID_WAIT) ||
+	    cv->asr_state == ASR_BROKEN)
 		convo_open_asr(cv);
 	if (cv->asr || head <= keep)
 		return;

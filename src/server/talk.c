@@ -212,7 +212,7 @@ static void dialog_open_handler(int err, const char *conversation, void *arg)
 	 * none, the call's own will do */
 	str_copy(cv->conversation, sizeof(cv->conversation),
 		 err ? "" : conversation);
-	if (!cv->asr && cv->asr_state != ASR_DOWN)
+	if (!cv->asr)
 		convo_open_asr(cv);
 	call_dialog_open(cv->call, err, convo_now_ms(cv));
 	convo_touch(cv);

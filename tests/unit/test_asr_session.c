@@ -443,6 +443,25 @@ static void test_gives_up(void **state)
 	teardown(&f);
 }
 
+/* A recogniser with no room for one more has some later */
+static void test_first_stream_is_tried_again(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	setup(&f);
+	f.s = mem_deref(f.s);
+	f.fake->open_err = ENOBUFS;
+	assert_int_equal(session_start(&f, UINT32_MAX), 0);
+	assert_int_equal(f.states[ASR_BROKEN], 0); /* not from inside */
+	feed(&f, 100);
+	RUN_UNTIL(&f, f.state == ASR_BROKEN);
+	f.fake->open_err = 0;
+	RUN_UNTIL(&f, f.fake->gotc == BLOCK);
+	assert_got(&f, 0, BLOCK);
+	teardown(&f);
+}
+
 static void test_result_pardons(void **state)
 {
 	struct fixture f;
@@ -619,6 +638,7 @@ int main(void)
 		cmocka_unit_test(test_full_backend_keeps_audio_in_the_ring),
 		cmocka_unit_test(test_stalled_stream_is_broken),
 		cmocka_unit_test(test_gives_up),
+		cmocka_unit_test(test_first_stream_is_tried_again),
 		cmocka_unit_test(test_result_pardons),
 		cmocka_unit_test(test_fatal_is_final),
 		cmocka_unit_test(test_routine_end_is_no_failure),
