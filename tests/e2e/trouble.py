@@ -66,18 +66,19 @@ class Masdif:
 
     # -------------------------------------------------------------- ending
 
-    def refuse(self):
-        """Nobody listens any more, and no connection is left"""
-        listener, self.listener = self.listener, None
+    def refuse(self, keep=None):
+        """Nobody listens any more, and no connection but one is left"""
+        with self.lock:
+            listener, self.listener = self.listener, None
         if listener:
             # accept() in the other thread would keep it open
             listener.shutdown(socket.SHUT_RDWR)
             listener.close()
-        self.drop()
+        self.drop(keep)
 
-    def drop(self):
+    def drop(self, keep=None):
         with self.lock:
-            connections, self.connections = self.connections, set()
+            connections = self.connections - {keep}
         for conn in connections:
             try:
                 conn.shutdown(socket.SHUT_RDWR)
@@ -111,6 +112,9 @@ class Masdif:
             while True:
                 conn, _ = listener.accept()
                 with self.lock:
+                    if listener is not self.listener:
+                        conn.close()
+                        break
                     self.connections.add(conn)
                 self._run(self._serve, conn)
         except OSError:
@@ -162,13 +166,16 @@ class Masdif:
             with self.lock:
                 self.asking[conversation] -= 1
         fault = self.faults.get(stage, "")
+        last = stage == "turn" and self.faults.get("audio") == "refuse"
+        if last:
+            self.refuse(keep=conn)  # what is answered may be asked for at once
         act = getattr(self, "_" + fault, None)
         if act:
             act(conn)
         else:
             getattr(self, "_good_" + stage)(conn)
-        if stage == "turn" and self.faults.get("audio") == "refuse":
-            self.refuse()
+        if last:
+            raise OSError("refused")
 
     @staticmethod
     def _send(conn, status, content_type, body, headers=""):
