@@ -9,6 +9,7 @@ import json
 import os
 import re
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -124,8 +125,19 @@ class Process:
         assert status == 0, f"{self.name} ended with {status}"
 
 
+def hold(port=0):
+    """Keep a port from others while nobody listens on it: a bound socket.
+
+    Whoever is to listen there says SO_REUSEPORT, too."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    sock.bind(("127.0.0.1", port))
+    return sock
+
+
 class Peer(Process):
-    """One of tests/peers/, on a free port, which it prints"""
+    """One of tests/peers/, on a free port, which it prints. The port stays its
+    own until the test ends: another may take its place."""
 
     def __init__(self, script, args, env, cwd):
         # ends with its standard input, which we hold
@@ -133,6 +145,7 @@ class Peer(Process):
                          subprocess.PIPE)
         self.name = script
         self.port = int(self.wait_line(r'port"?[=: ]+(\d{2,5})')[1])
+        self.held = hold(self.port)
 
     def end(self, timeout=BOUND):
         # its exit status is no subject of ours

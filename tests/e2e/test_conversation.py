@@ -41,7 +41,7 @@ def converse(t, path):
         assert seen == int(value) or least and seen > int(value), \
             f"{path.name}: {name} is {seen}"
     for pattern in marked(text, "~"):
-        assert daemon.find(pattern), f"{path.name}: no line has {pattern}"
+        daemon.wait_line(pattern)
     daemon.end()
 
 

@@ -7,7 +7,7 @@ import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from harness import HERE, wait_for
+from harness import HERE, hold, wait_for
 from test_call import words
 from trouble import Masdif
 
@@ -150,14 +150,19 @@ def test_masdif_forgets_and_cuts(t):
 
 
 class Silent:
-    """A port that accepts, and says nothing or nonsense"""
+    """A port that refuses, or accepts and says nothing or nonsense"""
 
-    def __init__(self, greeting=b""):
-        self.greeting = greeting
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
+    def __init__(self, fault):
+        self.greeting = b"HTTP/1.1 400 Bad Request\r\n\r\nwhat?\r\n" * 100 \
+            if fault == "nonsense" else b""
+        self.held = hold()
+        self.port = self.held.getsockname()[1]
         self.connections = []
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.listener = None
+        if fault != "refuse":
+            self.listener = socket.create_server(("127.0.0.1", self.port),
+                                                 reuse_port=True)
+            threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self):
         try:
@@ -169,32 +174,25 @@ class Silent:
         except OSError:
             pass
 
-    def end(self):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
+    def kill(self):
+        if self.listener:
+            self.listener.shutdown(socket.SHUT_RDWR)
+            self.listener.close()
         for conn in self.connections:
             conn.close()
 
 
 def recogniser(t, fault):
-    """(port, how it is ended)"""
-    if fault == "refuse":
-        quiet = Silent()
-        quiet.end()
-        return quiet.port, lambda: None
-    if fault in ("silent", "nonsense"):
-        peer = Silent(b"" if fault == "silent" else
-                      b"HTTP/1.1 400 Bad Request\r\n\r\nwhat?\r\n" * 100)
-        return peer.port, peer.end
+    if fault in ("refuse", "silent", "nonsense"):
+        return Silent(fault)
     with starting:
-        peer = t.peer("axy_server.py", "--fault", fault)
-    return peer.port, peer.kill
+        return t.peer("axy_server.py", "--fault", fault)
 
 
 def recogniser_row(t, fault, counter):
-    port, end = recogniser(t, fault)
+    peer = recogniser(t, fault)
     masdif = Masdif(CLIP)
-    daemon = start(t, port, masdif)
+    daemon = start(t, peer.port, masdif)
     caller = t.caller(daemon).start()
     # more than three seconds, so that it shows that nobody hears
     caller.say(words(*[n % 8 + 1 for n in range(20)]))
@@ -203,9 +201,9 @@ def recogniser_row(t, fault, counter):
         assert daemon.metric(counter) >= 1
     assert daemon.metric("apologies_total") >= 1
 
-    end()
+    peer.kill()
     with starting:
-        axy = t.peer("axy_server.py", "--port", str(port))
+        axy = t.peer("axy_server.py", "--port", str(peer.port))
     axy.wait_line('"event": "stream"', 40)
     wait_for(lambda: not caller.speech, "all is said")
     answered(caller, masdif, 5)

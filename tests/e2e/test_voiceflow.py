@@ -183,7 +183,7 @@ def test_faults_are_heard_and_the_call_goes_on(t):
     bot.caller.dtmf("7")
     bot.caller.dtmf("#")
     bot.hears("You said 7")
-    assert bot.daemon.find("not published to production")
+    bot.daemon.wait_line("not published to production")
     assert len(actions(t)) == 1 + len(faults) + 1, "nothing sent twice"
     bot.end()
 

@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 
-from harness import HERE
+from harness import HERE, hold
 
 MP3 = (HERE.parent / "data" / "masdif" / "answer.mp3").read_bytes()
 PAGE = b"<!DOCTYPE html><html><body><h1>Oh dear</h1></body></html>"
@@ -41,8 +41,9 @@ class Masdif:
         self.connections = set()
         self.foreign_hits = 0
         self.recovered = threading.Event()
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
+        self.held = hold()
+        self.port = self.held.getsockname()[1]
+        self.listener = self._listen()
         self.foreign = socket.create_server(("127.0.0.1", 0))
         port = self.foreign.getsockname()[1]
         self.foreign_url = f"http://127.0.0.1:{port}/x.wav"
@@ -55,6 +56,9 @@ class Masdif:
     @property
     def url(self):
         return f"http://127.0.0.1:{self.port}"
+
+    def _listen(self):
+        return socket.create_server(("127.0.0.1", self.port), reuse_port=True)
 
     @staticmethod
     def _run(function, *args):
@@ -89,13 +93,14 @@ class Masdif:
         self.faults = {}
         self.recovered.set()
         if not self.listener:
-            self.listener = socket.create_server(("127.0.0.1", self.port))
+            self.listener = self._listen()
             self._run(self._accept, self.listener)
 
     def close(self):
         self.refuse()
         self.recovered.set()
         self.foreign.close()
+        self.held.close()
 
     # ------------------------------------------------------------- serving
 

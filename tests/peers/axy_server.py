@@ -372,7 +372,7 @@ def main():
     args = parser.parse_args()
 
     axy = Axy(args)
-    options = [("grpc.so_reuseport", 0)]
+    options = []
     if args.max_streams:
         options.append(("grpc.max_concurrent_streams", args.max_streams))
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=64),

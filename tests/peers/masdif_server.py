@@ -31,11 +31,12 @@ import argparse
 import json
 import os
 import secrets
-import sys
 import threading
 import time
 import uuid
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+
+from http_peer import serve
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ANSWER = os.path.join(HERE, "..", "data", "masdif", "answer.mp3")
@@ -256,13 +257,6 @@ class Handler(BaseHTTPRequestHandler):
                         [("Content-Disposition", "attachment")])
 
 
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request, client_address):
-        pass  # a client that hangs up is nothing special
-
-
 def parse_arguments():
     p = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -281,16 +275,7 @@ def parse_arguments():
 
 def main():
     Handler.state = State(parse_arguments())
-    server = Server(("127.0.0.1", Handler.state.args.port), Handler)
-    print(json.dumps({"event": "listening",
-                      "port": server.server_address[1]}), flush=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        while sys.stdin.buffer.read(1):
-            pass
-    except KeyboardInterrupt:
-        pass
-    os._exit(0)
+    serve(Handler, Handler.state.args.port)
 
 
 if __name__ == "__main__":

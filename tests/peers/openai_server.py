@@ -33,12 +33,12 @@ An answer's mode, or the model's name, says what goes wrong:
 
 import argparse
 import json
-import os
 import re
-import sys
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+
+from http_peer import serve
 
 GREETING = "Hello, this is the model. How can I help you?"
 
@@ -219,14 +219,6 @@ class Handler(BaseHTTPRequestHandler):
         return mode in ("error", "garbage", "cut")
 
 
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 512
-
-    def handle_error(self, request, client_address):
-        pass  # a client that hangs up is nothing special
-
-
 def main():
     p = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -236,13 +228,7 @@ def main():
     p.add_argument("--token-ms", type=float, default=20)
     p.add_argument("--log")
     Handler.state = State(p.parse_args())
-    server = Server(("127.0.0.1", Handler.state.args.port), Handler)
-    print(json.dumps({"event": "listening",
-                      "port": server.server_address[1]}), flush=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    while sys.stdin.buffer.read(1):
-        pass
-    os._exit(0)
+    serve(Handler, Handler.state.args.port)
 
 
 if __name__ == "__main__":

@@ -16,12 +16,11 @@ page, "no answer" none.
 
 import argparse
 import json
-import os
-import sys
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
+
+from http_peer import serve
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -96,13 +95,6 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"0\r\n\r\n")
 
 
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request, client_address):
-        pass  # a client that hangs up is nothing special
-
-
 def main():
     p = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -116,13 +108,7 @@ def main():
             Handler.replies = json.load(f)
     if args.log:
         Handler.log = open(args.log, "a", encoding="utf-8")
-    server = Server(("127.0.0.1", args.port), Handler)
-    print(json.dumps({"event": "listening",
-                      "port": server.server_address[1]}), flush=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    while sys.stdin.buffer.read(1):
-        pass
-    os._exit(0)
+    serve(Handler, args.port)
 
 
 if __name__ == "__main__":

@@ -38,18 +38,18 @@ library only.
 import argparse
 import json
 import math
-import os
 import re
 import secrets
 import socket
 import struct
-import sys
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 from xml.etree import ElementTree
+
+from http_peer import serve
 
 MP3 = (Path(__file__).resolve().parent.parent / "data" / "audio-formats" /
        "mp3_16000.mp3")
@@ -469,14 +469,6 @@ class Handler(BaseHTTPRequestHandler):
                 yield data[at:at + (1 << 16)]
 
 
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 256
-
-    def handle_error(self, request, client_address):
-        pass  # a client that hangs up is nothing special
-
-
 def parse_arguments():
     p = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -494,16 +486,7 @@ def parse_arguments():
 
 def main():
     Handler.state = State(parse_arguments())
-    server = Server(("127.0.0.1", Handler.state.args.port), Handler)
-    print(json.dumps({"event": "listening",
-                      "port": server.server_address[1]}), flush=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        while sys.stdin.buffer.read(1):
-            pass
-    except KeyboardInterrupt:
-        pass
-    os._exit(0)
+    serve(Handler, Handler.state.args.port)
 
 
 if __name__ == "__main__":

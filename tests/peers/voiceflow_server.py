@@ -31,12 +31,12 @@ import argparse
 import base64
 import json
 import math
-import os
-import sys
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from http_peer import serve
 
 JSON = "application/json; charset=utf-8"
 PAGE = b"<!DOCTYPE html>\n<html><body><h1>502 Bad Gateway</h1></body></html>\n"
@@ -355,13 +355,6 @@ class Handler(BaseHTTPRequestHandler):
         return True
 
 
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request, client_address):
-        pass  # a client that hangs up is nothing special
-
-
 def parse_arguments():
     p = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -378,16 +371,7 @@ def parse_arguments():
 
 def main():
     Handler.state = State(parse_arguments())
-    server = Server(("127.0.0.1", Handler.state.args.port), Handler)
-    print(json.dumps({"event": "listening",
-                      "port": server.server_address[1]}), flush=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        while sys.stdin.buffer.read(1):
-            pass
-    except KeyboardInterrupt:
-        pass
-    os._exit(0)
+    serve(Handler, Handler.state.args.port)
 
 
 if __name__ == "__main__":

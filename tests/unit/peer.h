@@ -9,8 +9,10 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <jansson.h>
@@ -76,6 +78,26 @@ static inline void peer_exec(const char *script, const char *const *argv)
 		v[i + 2] = argv[i];
 	execv(PYTHON, (char **)(uintptr_t)v);
 	_exit(127);
+}
+
+/* Keep a port from others while nobody listens on it: a bound socket. The
+ * peers say SO_REUSEPORT, too. */
+static inline int peer_hold(uint16_t port)
+{
+	const struct sockaddr_in sa = {
+		.sin_family = AF_INET,
+		.sin_port = htons(port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &(int){1},
+				    sizeof(int)),
+			 0);
+	assert_int_equal(bind(fd, (const struct sockaddr *)&sa, sizeof(sa)),
+			 0);
+
+	return fd;
 }
 
 /** @param argv Arguments, NULL-ended, or NULL */

@@ -511,9 +511,11 @@ static void test_killed_and_restarted_no_word_lost(void **state)
 	struct fixture f;
 	char port[8];
 	const char *const argv[] = {"--port", port, NULL};
+	int held;
 
 	(void)state;
 	setup(&f, NULL, "");
+	held = peer_hold(f.peer.port);
 	feed_utterance(&f, 0);
 	RUN_UNTIL(&f, f.finals == 1);
 	feed_word(&f, 3);
@@ -524,6 +526,7 @@ static void test_killed_and_restarted_no_word_lost(void **state)
 	feed_word(&f, 5); /* while nobody listens */
 	RUN_UNTIL(&f, f.breaks > 0);
 	peer_start(&f.peer, "axy_server.py", argv);
+	close(held);
 	feed_word(&f, 6);
 	feed_silence(&f, PAUSE_MS);
 	feed_utterance(&f, 7);
