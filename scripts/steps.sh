@@ -92,12 +92,14 @@ configure() { # NAME MESON-OPTION...
 	meson setup "$dir" --werror "$@"
 }
 
-# Run tests of a build directory and count their cases
+# Run tests of a build directory and count their cases. More at once than there
+# are cores: most wait more than they work, since a call takes as long as it does.
 meson_tests() { # NAME MESON-TEST-OPTION...
 	local dir=build/$1 rc=0
 
 	shift
-	meson test -C "$dir" --no-rebuild --print-errorlogs "$@" || rc=$?
+	meson test -C "$dir" --no-rebuild --print-errorlogs \
+		--num-processes $((3 * $(nproc))) "$@" || rc=$?
 	scripts/count-tests "$dir"/meson-logs/testlog*.json \
 		>>"build/check/$step.count" || rc=1
 	rm -f "$dir"/meson-logs/testlog*.json

@@ -53,16 +53,18 @@ def main():
     options.add_argument("module")
     options.add_argument("programs", nargs="+")
     options.add_argument("-k", default="", help="only tests with this in")
+    options.add_argument("--part", default="1/1", help="every n-th, as 1/2")
     options = options.parse_args()
+    part, parts = map(int, options.part.split("/"))
     programs = {Path(p).name: str(Path(p).resolve())
                 for p in options.programs}
 
     module = importlib.import_module("test_" + options.module)
-    good = True
-    for name, function in inspect.getmembers(module, inspect.isfunction):
-        if name.startswith("test_") and options.k in name:
-            good = run(name, function, programs) and good
-    return not good
+    tests = [(name, function) for name, function
+             in inspect.getmembers(module, inspect.isfunction)
+             if name.startswith("test_") and options.k in name]
+    # all of them run, whichever fails
+    return not all([run(*test, programs) for test in tests[part - 1::parts]])
 
 
 if __name__ == "__main__":
