@@ -128,6 +128,8 @@ struct dialog_call {
 	const char *caller; /* "" if not known */
 	const char *called;
 	const json_t *params; /* of the carrier, object or NULL */
+	const char *greeting; /* text that the caller hears first, if it is
+			       * not for the dialog manager to greet */
 };
 
 struct dialog_backend {

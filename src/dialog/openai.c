@@ -45,7 +45,7 @@ struct chat {
 	struct session s; /* first */
 	struct openai *o; /* the same as s.ds.dialog */
 	struct history history;
-	char *language;     /* of the turn */
+	char *prompt;       /* of this call */
 	bool may_be_silent; /* nobody has asked anything */
 
 	/* the turn in flight */
@@ -392,7 +392,7 @@ static int ask(struct chat *c)
 		.body_max = ANSWER_MAX_BYTES,
 	};
 	char *body;
-	int err = openai_request_print(&body, c->o, &c->history, c->language,
+	int err = openai_request_print(&body, c->o, &c->history, c->prompt,
 				       c->tools);
 
 	if (err)
@@ -482,17 +482,10 @@ static int remember(struct chat *c, const struct dialog_turn *t)
 static int chat_turn(struct dialog_session *ds, const struct dialog_turn *t)
 {
 	struct chat *c = CONTAINER_OF(ds, struct chat, s.ds);
-	char *language;
 	int err;
 
 	if (c->s.asking)
 		return EBUSY;
-
-	err = str_dup(&language, t->language ? t->language : "");
-	if (err)
-		return err;
-	mem_deref(c->language);
-	c->language = language;
 
 	err = remember(c, t);
 	if (err)
@@ -526,9 +519,27 @@ static void chat_destructor(void *arg)
 	stop(c);
 	mem_deref(c->tmr_wait);
 	mem_deref(c->tmr_pause);
-	mem_deref(c->language);
+	mem_deref(c->prompt);
 	history_flush(&c->history);
 	session_close(&c->s);
+}
+
+/* The model has not said it, and need not say it again */
+static int add_greeting(struct chat *c, const char *greeting)
+{
+	char *text = NULL;
+	int err;
+
+	if (!str_isset(greeting))
+		return 0;
+
+	err = str_printf(&text, "[The caller has been greeted: \"%s\"]",
+			 greeting);
+	if (!err)
+		err = history_add(&c->history, HISTORY_USER, text);
+	mem_deref(text);
+
+	return err;
 }
 
 static int chat_open(struct dialog_session **sp, struct dialog *d,
@@ -543,6 +554,10 @@ static int chat_open(struct dialog_session **sp, struct dialog *d,
 
 	c->o = CONTAINER_OF(d, struct openai, d);
 	err = session_open(&c->s, d, c->o->net, call, h, arg);
+	if (!err)
+		err = openai_prompt_print(&c->prompt, c->o, call, time(NULL));
+	if (!err)
+		err = add_greeting(c, call->greeting);
 	if (!err)
 		err = tmr_alloc(&c->tmr_wait, c->s.loop, wait_handler, c);
 	if (!err)

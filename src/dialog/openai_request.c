@@ -19,37 +19,7 @@ enum {
 
 static const char path[] = "/chat/completions";
 
-/* -------------------------------------------------------------- prompts */
-
-static const char prompt_start[] =
-	"You answer a telephone call. What you write is spoken to the caller "
-	"by a synthetic voice, so write only what a friendly person would "
-	"say: one or two short sentences at a time, no lists, no markup, no "
-	"emoji, no links. Write numbers, times and abbreviations as they are "
-	"read aloud. Speak the language with the tag ";
-
-static const char prompt_rest[] =
-	". What the caller says comes from a speech recogniser and may be "
-	"misheard: ask when it makes no sense. Text in [brackets] is from "
-	"the telephone system, the caller does not know of it.";
-
-static const char prompt_tools[] =
-	" When the conversation is over, say goodbye and call hang_up. When "
-	"the caller needs a person, say that you connect them and call "
-	"transfer_call.";
-
-static int print_prompt(char **sp, const struct openai *o,
-			const char *language, bool tools)
-{
-	if (o->prompt)
-		return str_dup(sp, o->prompt);
-
-	return str_printf(sp, "%s%s%s%s", prompt_start,
-			  str_isset(language)      ? language
-			  : str_isset(o->language) ? o->language
-						   : "en-US",
-			  prompt_rest, tools ? prompt_tools : "");
-}
+/* ---------------------------------------------------------------- turns */
 
 /* "123#" is "1 2 3 #", so that it is not taken for a number */
 static int print_keys(char **sp, const char *keys)
@@ -99,15 +69,18 @@ int openai_turn_print(char **textp, const struct openai *o,
 /* ----------------------------------------------------------------- body */
 
 int openai_request_print(char **bodyp, const struct openai *o,
-			 const struct history *h, const char *language,
+			 const struct history *h, const char *prompt,
 			 bool tools)
 {
-	char *prompt = NULL;
 	json_t *messages = NULL, *root = NULL;
-	int err = print_prompt(&prompt, o, language, tools);
+	char *system;
+	int err = str_printf(&system, "%s%s", prompt,
+			     tools && !o->prompt ? openai_prompt_tools : "");
 
-	if (!err)
-		err = history_json(&messages, h, prompt);
+	if (err)
+		return err;
+
+	err = history_json(&messages, h, system);
 	if (!err)
 		root = json_pack("{s:s*, s:o, s:b, s:O*}", "model", o->model,
 				 "messages", messages, "stream", 1, "tools",
@@ -118,50 +91,95 @@ int openai_request_print(char **bodyp, const struct openai *o,
 	if (!err)
 		err = jsn_print(bodyp, root);
 	json_decref(root);
-	mem_deref(prompt);
+	mem_deref(system);
 
 	return err;
 }
 
 /* --------------------------------------------------------------- set-up */
 
-/* "temperature=0.4": a number, passed on as it is. "tools=0" is ours. */
+/* A member of each request: a number, or a word as it is */
+static json_t *option_value(const char *value)
+{
+	char *end;
+	double number = strtod(value, &end);
+	json_int_t whole;
+
+	if (*end || !(fabs(number) < OPTION_LIMIT))
+		return value[strspn(value, "abcdefghijklmnopqrstuvwxyz_")]
+			       ? NULL
+			       : json_string(value);
+
+	whole = (json_int_t)number;
+
+	return (double)whole == number ? json_integer(whole)
+				       : json_real(number);
+}
+
+/* Those that are ours: no tools, and a model that does not think first (that
+ * is how vLLM, SGLang and llama.cpp are told so) */
+static bool own_option(struct openai *o, const char *name, const char *value,
+		       int *err)
+{
+	bool on = str_eq(value, "1");
+	json_t *j;
+
+	if (!str_eq(name, "tools") && !str_eq(name, "thinking"))
+		return false;
+
+	*err = on || str_eq(value, "0") ? 0 : EINVAL;
+	if (str_eq(name, "tools")) {
+		o->no_tools = !on;
+	} else if (!*err) {
+		j = json_pack("{s:b}", "enable_thinking", on);
+		if (json_object_set_new(o->options, "chat_template_kwargs", j))
+			*err = ENOMEM;
+	}
+
+	return true;
+}
+
 static int add_option(struct openai *o, const char *s, size_t n)
 {
-	static const char *const namev[] = {
-		"max_tokens", "max_completion_tokens", "temperature",
-		"top_p",      "presence_penalty",      "frequency_penalty",
-		"seed"};
-	char option[OPTION_MAX], *value, *end;
-	double number;
+	static const struct {
+		const char *name;
+		bool word;
+	} knownv[] = {
+		{"max_tokens", false},
+		{"max_completion_tokens", false},
+		{"temperature", false},
+		{"top_p", false},
+		{"presence_penalty", false},
+		{"frequency_penalty", false},
+		{"seed", false},
+		{"reasoning_effort", true},
+		{"verbosity", true},
+		{"service_tier", true},
+	};
+	char name[OPTION_MAX], *value;
+	json_t *j;
+	int err;
 
-	if (n >= sizeof(option))
+	if (n >= sizeof(name))
 		return EINVAL;
-	memcpy(option, s, n);
-	option[n] = '\0';
-	value = strchr(option, '=');
-	if (!value)
+	memcpy(name, s, n);
+	name[n] = '\0';
+	value = strchr(name, '=');
+	if (!value || !value[1])
 		return EINVAL;
 	*value++ = '\0';
-	number = strtod(value, &end);
-	if (end == value || *end || !(fabs(number) < OPTION_LIMIT))
-		return EINVAL;
 
-	if (str_eq(option, "tools")) {
-		o->no_tools = number == 0;
-		return 0;
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(namev); i++) {
-		json_int_t whole = (json_int_t)number;
-
-		if (str_eq(option, namev[i]))
-			return json_object_set_new(
-				       o->options, option,
-				       (double)whole == number
-					       ? json_integer(whole)
-					       : json_real(number))
-				       ? ENOMEM
-				       : 0;
+	if (own_option(o, name, value, &err))
+		return err;
+	for (size_t i = 0; i < ARRAY_SIZE(knownv); i++) {
+		if (!str_eq(name, knownv[i].name))
+			continue;
+		j = option_value(value);
+		if (!j || json_is_string(j) != knownv[i].word) {
+			json_decref(j);
+			return EINVAL;
+		}
+		return json_object_set_new(o->options, name, j) ? ENOMEM : 0;
 	}
 
 	return EINVAL;

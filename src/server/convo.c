@@ -245,7 +245,7 @@ static uint32_t ring_size(uint32_t replay_ms)
 static int start_parts(struct convo *cv, const struct carrier_event *ev)
 {
 	const struct conf *conf = cv->worker->shared->conf;
-	const struct dialog_call dc = {
+	struct dialog_call dc = {
 		.call_id = cv->call_id,
 		.caller = param_of(ev, "caller"),
 		.called = param_of(ev, "called"),
@@ -255,6 +255,8 @@ static int start_parts(struct convo *cv, const struct carrier_event *ev)
 	struct call_param prm = cv->worker->shared->manners->prm;
 	int err;
 
+	if (prm.greeting == CALL_GREETING_SOUND)
+		dc.greeting = prm.greeting_sound.text;
 	prm.id = cv->call_id;
 	prm.opens = be->opens;
 	prm.forgets = be->forgets;

@@ -167,11 +167,12 @@ def test_wrong_key_is_an_apology(t):
 
 
 def test_prompt_file(t):
-    (t.cwd / "prompt.txt").write_text("You are Vigdis.", encoding="utf-8")
+    (t.cwd / "prompt.txt").write_text("You are Vigdis. {{caller}} calls.",
+                                      encoding="utf-8")
     bot = model(t, DIALOG_PROMPT="prompt.txt")
     bot.hears("How can I help")
     assert bot.bodies()[0]["messages"][0] == {
-        "role": "system", "content": "You are Vigdis."}
+        "role": "system", "content": "You are Vigdis. +15550100 calls."}
     bot.end()
 
     for name, text in (("none.txt", "No such file"),

@@ -5,6 +5,7 @@
 #include <convod/log.h>
 #include <convod/metrics.h>
 #include <convod/str.h>
+#include "../../src/dialog/openai.h"
 #include "fake_http.h"
 #include "peer.h"
 
@@ -752,6 +753,16 @@ static void test_urls(void **state)
 		 "\"max_tokens\":80,\"temperature\":0.5"},
 		{"/v1?seed=-1", 0, "/v1/chat/completions ", "\"seed\":-1"},
 		{"?tools=0", 0, "/v1/chat/completions ", "\"stream\":true}"},
+		{"?tools=1&reasoning_effort=low&verbosity=low", 0, "",
+		 "\"reasoning_effort\":\"low\",\"verbosity\":\"low\""},
+		{"?thinking=0", 0, "",
+		 "\"chat_template_kwargs\":{\"enable_thinking\":false}"},
+		{"?service_tier=priority", 0, "",
+		 "\"service_tier\":\"priority\""},
+		{"?thinking=no", EINVAL, NULL, NULL},
+		{"?tools=2", EINVAL, NULL, NULL},
+		{"?reasoning_effort=1", EINVAL, NULL, NULL},
+		{"?verbosity=a%20b", EINVAL, NULL, NULL},
 		{"?max_tokens=many", EINVAL, NULL, NULL},
 		{"?max_tokens", EINVAL, NULL, NULL},
 		{"?max_tokens=", EINVAL, NULL, NULL},
@@ -817,6 +828,70 @@ static void test_settings(void **state)
 	assert_null(strstr(world.headv[0], "Authorization"));
 }
 
+static void test_prompts(void **state)
+{
+	/* a Saturday; tests run in any time zone */
+	enum { NOW = 1763733600 };
+	static const struct {
+		const char *prompt, *text;
+	} tests[] = {
+		{"You are {{name}}.", "You are Vigdís."},
+		{"{{ caller }} calls {{called}}", "+354555 calls "},
+		{"{{call_id}}{{language}}", "CA1is-IS"},
+		{"{{unknown}}{{}}{{number}}.", "."},
+		{"{{{name}}}", "}"}, /* its name is "{name" */
+		{"{\"a\":{\"b\":1}} {{", "{\"a\":{\"b\":1}} {{"},
+		{"}} {{name", "}} {{name"},
+		{"{{a name that is longer than any that could be meant by "
+		 "somebody}}.",
+		 "."},
+	};
+	struct openai o = {.language = (char *)(uintptr_t) "is-IS"};
+	json_t *params = json_pack("{s:s, s:i}", "name", "Vigdís", "number",
+				   7);
+	const struct dialog_call call = {
+		.call_id = "CA1", .caller = "+354555", .params = params};
+	char *text;
+
+	for (size_t i = 0; i < ARRAY_SIZE(tests); i++) {
+		o.prompt = (char *)(uintptr_t)tests[i].prompt;
+		assert_int_equal(openai_prompt_print(&text, &o, &call, NOW),
+				 0);
+		assert_string_equal(text, tests[i].text);
+		mem_deref(text);
+	}
+
+	/* the built-in one */
+	o.prompt = NULL;
+	assert_int_equal(openai_prompt_print(&text, &o, &call, NOW), 0);
+	assert_non_null(strstr(text, "the tag is-IS."));
+	assert_non_null(strstr(text, "day 2025-11-2"));
+	assert_null(strstr(text, "{{"));
+	mem_deref(text);
+	json_decref(params);
+}
+
+/* What convod greets with is no news to the model */
+static void test_greeting_is_known(void **state)
+{
+	struct fixture *f = *state;
+
+	begin(f);
+	mem_deref(f->session);
+	assert_int_equal(dialog_openai.open(&f->session, f->dialog,
+					    &(struct dialog_call){
+						    .call_id = "CA1",
+						    .greeting = "Góðan dag.",
+					    },
+					    &handlers, f),
+			 0);
+	world.stepv[0] = (struct step){200, NULL, SAYS("Já.") DONE, false};
+	converse(f, "halló", 0);
+	assert_string_equal(messages(0),
+			    "s|u:[The caller has been greeted: \"Góðan dag.\""
+			    "]\nhalló|");
+}
+
 /* --------------------------------------------------------------- memory */
 
 /* A lack of memory inside libcurl ends by the time limit, see test_http.c */
@@ -876,6 +951,8 @@ int main(void)
 		TEST(test_hostile_sizes),
 		TEST(test_urls),
 		TEST(test_settings),
+		TEST(test_prompts),
+		TEST(test_greeting_is_known),
 		TEST(test_out_of_memory),
 	};
 
