@@ -128,6 +128,9 @@ CV_NODISCARD int dtmf_alloc(struct dtmf **dp);
  */
 char dtmf_frame(struct dtmf *d, const int16_t *pcmv);
 
+/** Does the key that was pressed last still sound? */
+bool dtmf_is_pressed(const struct dtmf *d);
+
 CV_END_DECLS
 
 #endif

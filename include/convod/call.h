@@ -277,8 +277,12 @@ uint64_t call_next_ms(const struct call *c);
 
 enum call_end call_ended(const struct call *c);
 
-/** Must what the caller keys in now be kept out of logs and recordings? */
+/** Are secret keys being collected? Then whatever the caller says or keys in
+ * is kept out of logs and recordings. */
 bool call_is_sensitive(const struct call *c);
+
+/** Is a key secret that is pressed now? Maybe the first, which begins it. */
+bool call_hides_keys(const struct call *c);
 
 CV_END_DECLS
 

@@ -176,6 +176,11 @@ int dtmf_alloc(struct dtmf **dp)
 	return 0;
 }
 
+bool dtmf_is_pressed(const struct dtmf *d)
+{
+	return d->pressed;
+}
+
 char dtmf_frame(struct dtmf *d, const int16_t *pcmv)
 {
 	char pressed = 0;

@@ -55,7 +55,8 @@ static void not_sent(struct call *c, const char *text, size_t n,
 	char *s = NULL;
 
 	/* without memory it is told with the blanks behind it */
-	call_unsent(c, str_ndup(&s, text, n) ? text : s, false, why);
+	call_unsent(c, str_ndup(&s, text, n) ? text : s, call_is_sensitive(c),
+		    why);
 	mem_deref(s);
 }
 
@@ -93,7 +94,7 @@ static void take(struct call *c, const char *text, size_t n, uint64_t now_ms)
 	}
 
 	wait_answered(c, now_ms);
-	turn_accept(c, text, n, true, false, now_ms);
+	turn_accept(c, text, n, true, call_is_sensitive(c), now_ms);
 	if (!noise && !floor_take(c, false, count_words(text, n), now_ms))
 		c->waits = true;
 	turn_decide(c, now_ms);

@@ -17,7 +17,7 @@ bool keys_are_collected(const struct call *c)
 	return c->collect.on || c->digitc;
 }
 
-static bool is_sensitive(const struct call *c)
+bool call_hides_keys(const struct call *c)
 {
 	return c->prm.keys_sensitive || c->digits_sensitive ||
 	       (c->collect.on && c->collect.sensitive);
@@ -25,7 +25,7 @@ static bool is_sensitive(const struct call *c)
 
 bool call_is_sensitive(const struct call *c)
 {
-	return is_sensitive(c) && keys_are_collected(c);
+	return call_hides_keys(c) && keys_are_collected(c);
 }
 
 void keys_collect(struct call *c, const struct dialog_act *act)
@@ -63,13 +63,14 @@ static void wipe(struct call *c)
 void keys_discard(struct call *c)
 {
 	if (c->digitc)
-		call_unsent(c, c->digitv, is_sensitive(c), CALL_UNSENT_ENDED);
+		call_unsent(c, c->digitv, call_hides_keys(c),
+			    CALL_UNSENT_ENDED);
 	wipe(c);
 }
 
 static void complete(struct call *c, uint64_t now_ms)
 {
-	bool sensitive = is_sensitive(c);
+	bool sensitive = call_hides_keys(c);
 
 	turn_accept(c, c->digitv, c->digitc, false, sensitive, now_ms);
 	wipe(c);
@@ -108,7 +109,7 @@ static void act_on(struct call *c, const struct call_key *k, uint64_t now_ms)
 	char key[2] = {k->key, '\0'};
 
 	if (k->action != CALL_KEY_SEND)
-		call_unsent(c, key, is_sensitive(c), CALL_UNSENT_ACTION);
+		call_unsent(c, key, call_hides_keys(c), CALL_UNSENT_ACTION);
 
 	switch (k->action) {
 	case CALL_KEY_TRANSFER:
@@ -138,7 +139,7 @@ void call_dtmf(struct call *c, char digit, uint64_t now_ms)
 	const char key[2] = {digit, '\0'};
 
 	if (c->ended || c->ending) {
-		call_unsent(c, key, is_sensitive(c), CALL_UNSENT_ENDED);
+		call_unsent(c, key, call_hides_keys(c), CALL_UNSENT_ENDED);
 		return;
 	}
 
@@ -158,7 +159,7 @@ void call_dtmf(struct call *c, char digit, uint64_t now_ms)
 	}
 
 	/* until they are gone, whatever is asked for meanwhile */
-	c->digits_sensitive = is_sensitive(c);
+	c->digits_sensitive = call_hides_keys(c);
 	c->digitv[c->digitc++] = digit;
 	c->digitv[c->digitc] = '\0';
 	c->digits_ms = now_ms + c->collect.ms;

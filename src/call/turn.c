@@ -14,11 +14,16 @@
 #include <convod/str.h>
 #include "call_priv.h"
 
-static void said_clear(struct said *s)
+static void drop_text(struct said *s)
 {
 	if (s->text && s->sensitive)
 		mem_wipe(s->text, strlen(s->text));
-	mem_deref(s->text);
+	s->text = mem_deref(s->text);
+}
+
+static void said_clear(struct said *s)
+{
+	drop_text(s);
 	*s = (struct said){0};
 }
 
@@ -36,7 +41,7 @@ static int said_add(struct said *s, const char *text, size_t n)
 	if (err)
 		return err;
 
-	mem_deref(s->text);
+	drop_text(s);
 	s->text = sum;
 
 	return 0;

@@ -169,11 +169,13 @@ static void timer_handler(void *arg)
 static void result_handler(const struct asr_result *res, void *arg)
 {
 	struct convo *cv = arg;
+	bool secret = call_is_sensitive(cv->call); /* a number, spoken */
 
 	if (res->final && log_transcripts())
 		log_info(cv->call_id, "heard", "ms=%u rejected=%s text=\"%s\"",
 			 convo_since_ms(cv->speech_end_us),
-			 res->rejected ? "yes" : "no", LOG_STR(res->text));
+			 res->rejected ? "yes" : "no",
+			 secret ? "***" : LOG_STR(res->text));
 
 	call_result(cv->call, res, convo_now_ms(cv));
 	convo_touch(cv);

@@ -59,6 +59,14 @@ static bool is_flood(struct convo *cv, size_t n, uint64_t now_us)
 	return cv->flood > FLOOD_MAX;
 }
 
+static void press(struct convo *cv, char key, uint64_t now_ms)
+{
+	if (cv->recorder && call_hides_keys(cv->call))
+		recorder_hide(cv->recorder);
+	call_dtmf(cv->call, key, now_ms);
+	convo_touch(cv);
+}
+
 static void hear_key(struct convo *cv, const int16_t *pcmv, uint64_t now_ms)
 {
 	char key = dtmf_frame(cv->dtmf, pcmv);
@@ -69,8 +77,7 @@ static void hear_key(struct convo *cv, const int16_t *pcmv, uint64_t now_ms)
 	cv->key = key;
 	cv->key_ms = now_ms;
 	metrics_inc(M_KEYS_BY_TONE);
-	call_dtmf(cv->call, key, now_ms);
-	convo_touch(cv);
+	press(cv, key, now_ms);
 }
 
 /* A carrier that sends events needs no ear for tones: a key would count twice.
@@ -81,11 +88,8 @@ static void key_event(struct convo *cv, char key, uint64_t now_ms)
 		     now_ms - cv->key_ms < SAME_KEY_MS;
 
 	cv->dtmf = mem_deref(cv->dtmf);
-	if (heard)
-		return;
-
-	call_dtmf(cv->call, key, now_ms);
-	convo_touch(cv);
+	if (!heard)
+		press(cv, key, now_ms);
 }
 
 static void hear_frame(struct convo *cv, const uint8_t *ulawv, uint64_t now_us)
@@ -100,7 +104,8 @@ static void hear_frame(struct convo *cv, const uint8_t *ulawv, uint64_t now_us)
 		hear_key(cv, pcmv, now_ms);
 	if (cv->recorder)
 		recorder_frame(cv->recorder,
-			       call_is_sensitive(cv->call) ? NULL : ulawv);
+			       call_is_sensitive(cv->call) ? NULL : ulawv,
+			       call_hides_keys(cv->call));
 	speaking = vad_frame(cv->vad, pcmv);
 	if (speaking && cv->asr)
 		asr_session_speech(cv->asr, ring_head(cv->ring));

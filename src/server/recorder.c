@@ -2,8 +2,9 @@
  * @file recorder.c  Writes a call to a sound file while it goes on
  *
  * Both sides gather in `gather`; a full second goes to a job, one at a time,
- * which owns `write` meanwhile. The bot's audio waits in `ahead` until its
- * time comes: playout sends it before it is heard.
+ * which owns `write` meanwhile. The last second stays behind, for a key may
+ * turn out to be secret. The bot's audio waits in `ahead` until its time comes:
+ * playout sends it before it is heard.
  *
  * Owner graph: the call owns the recorder until recorder_close(); a running
  * job owns another reference.
@@ -24,6 +25,7 @@
 
 enum {
 	BATCH = RECORDER_BATCH_S * AUDIO_RATE,
+	HIDE = RECORDER_HIDE_MS * AUDIO_PER_MS,
 	BEHIND_MAX = RECORDER_BEHIND_MAX_S * AUDIO_RATE,
 	AHEAD_MAX = 8 * AUDIO_RATE, /* playout's lead is 5 s at most */
 	SAME_NAME_MAX = 100,
@@ -43,6 +45,8 @@ struct recorder {
 	struct sides write;  /* likewise; the job's while it is busy */
 	uint8_t *aheadv;
 	size_t aheadc;
+	struct dtmf *dtmf;
+	size_t hidec; /* samples of the caller's that are still hidden */
 	bool busy;
 	bool begun; /* there is, or will be, a file */
 	bool closing;
@@ -78,6 +82,7 @@ static void destructor(void *arg)
 	sides_free(&r->gather);
 	sides_free(&r->write);
 	mem_deref(r->aheadv);
+	mem_deref(r->dtmf);
 	mem_deref(r->dir);
 	mem_deref(r->name);
 }
@@ -113,6 +118,8 @@ int recorder_alloc(struct recorder **rp, struct loop *l, const char *dir,
 	err = str_dup(&r->dir, dir);
 	if (!err)
 		err = file_name(&r->name, call_id);
+	if (!err)
+		err = dtmf_alloc(&r->dtmf);
 	if (!err)
 		err = sides_make(&r->gather);
 	if (!err)
@@ -207,17 +214,27 @@ static void done_handler(int err, void *arg)
 	mem_deref(r); /* the job's reference */
 }
 
+/* Swap the two, and keep so much of what was gathered last */
+static void pass_gathered(struct recorder *r, size_t keep)
+{
+	struct sides old = r->gather;
+	size_t n = old.n - keep;
+
+	r->gather = r->write;
+	r->gather.n = keep;
+	memcpy(r->gather.callerv, old.callerv + n, keep);
+	memcpy(r->gather.botv, old.botv + n, keep);
+	r->write = old;
+	r->write.n = n;
+}
+
 static void write_later(struct recorder *r)
 {
-	struct sides free = r->write;
-
 	if (r->busy || r->failed || r->last ||
 	    (!r->gather.n && !(r->closing && r->begun)))
 		return;
 
-	r->write = r->gather;
-	r->gather = free;
-	r->gather.n = 0;
+	pass_gathered(r, r->closing ? 0 : MIN(r->gather.n, (size_t)HIDE));
 	r->busy = r->begun = true;
 	r->last = r->closing;
 	mem_ref(r);
@@ -241,26 +258,52 @@ void recorder_clear(struct recorder *r)
 	r->aheadc = 0;
 }
 
-void recorder_frame(struct recorder *r, const uint8_t *ulawv)
+void recorder_hide(struct recorder *r)
 {
-	size_t n = MIN(r->aheadc, (size_t)FRAME_SAMPLES);
+	size_t n = MIN(r->gather.n, (size_t)HIDE);
+
+	memset(r->gather.callerv + r->gather.n - n, ULAW_SILENCE, n);
+	r->hidec = HIDE;
+}
+
+static bool is_tone(struct recorder *r, const uint8_t *ulawv)
+{
+	int16_t pcmv[FRAME_SAMPLES];
+
+	g711_ulaw_decode_n(pcmv, ulawv, FRAME_SAMPLES);
+
+	return dtmf_frame(r->dtmf, pcmv) || dtmf_is_pressed(r->dtmf);
+}
+
+static void gather(struct recorder *r, const uint8_t *ulawv, size_t botc)
+{
 	struct sides *s = &r->gather;
 
-	if (s->n + FRAME_SAMPLES > BEHIND_MAX || r->failed) {
-		metrics_add(M_RECORDING_LOST, FRAME_SAMPLES);
-	} else {
-		if (ulawv)
-			memcpy(s->callerv + s->n, ulawv, FRAME_SAMPLES);
-		else
-			memset(s->callerv + s->n, ULAW_SILENCE, FRAME_SAMPLES);
-		memcpy(s->botv + s->n, r->aheadv, n);
-		memset(s->botv + s->n + n, ULAW_SILENCE, FRAME_SAMPLES - n);
-		s->n += FRAME_SAMPLES;
-	}
+	if (ulawv && !r->hidec)
+		memcpy(s->callerv + s->n, ulawv, FRAME_SAMPLES);
+	else
+		memset(s->callerv + s->n, ULAW_SILENCE, FRAME_SAMPLES);
+	memcpy(s->botv + s->n, r->aheadv, botc);
+	memset(s->botv + s->n + botc, ULAW_SILENCE, FRAME_SAMPLES - botc);
+	s->n += FRAME_SAMPLES;
+}
 
+void recorder_frame(struct recorder *r, const uint8_t *ulawv, bool secret)
+{
+	size_t n = MIN(r->aheadc, (size_t)FRAME_SAMPLES);
+
+	/* one that was hidden may last longer than anybody says so */
+	if (ulawv && (secret || r->hidec) && is_tone(r, ulawv))
+		recorder_hide(r);
+	if (r->gather.n + FRAME_SAMPLES > BEHIND_MAX || r->failed)
+		metrics_add(M_RECORDING_LOST, FRAME_SAMPLES);
+	else
+		gather(r, ulawv, n);
+
+	r->hidec -= MIN(r->hidec, (size_t)FRAME_SAMPLES);
 	r->aheadc -= n;
 	memmove(r->aheadv, r->aheadv + n, r->aheadc);
-	if (s->n >= BATCH)
+	if (r->gather.n >= BATCH + HIDE)
 		write_later(r);
 }
 

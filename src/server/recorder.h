@@ -5,6 +5,10 @@
  * written a second at a time by jobs, never on the loop. A disk that falls
  * behind by RECORDER_BEHIND_MAX_S loses what comes next (counted).
  *
+ * Keys that are secret are silence in it, for RECORDER_HIDE_MS before a key is
+ * told and after: a carrier tells of it when its tone may long have begun, and
+ * a tone may last.
+ *
  * Thread: loop.
  */
 #ifndef CONVOD_RECORDER_H
@@ -17,6 +21,7 @@ CV_BEGIN_DECLS
 enum {
 	RECORDER_BATCH_S = 1,
 	RECORDER_BEHIND_MAX_S = 4,
+	RECORDER_HIDE_MS = 1000,
 };
 
 struct recorder;
@@ -32,9 +37,13 @@ CV_NODISCARD int recorder_alloc(struct recorder **rp, struct loop *l,
 /**
  * 20 ms pass
  *
- * @param ulawv FRAME_SAMPLES of the caller; NULL: not for any recording
+ * @param ulawv  FRAME_SAMPLES of the caller; NULL: not for any recording
+ * @param secret Keys are: a tone in it is hidden as by recorder_hide()
  */
-void recorder_frame(struct recorder *r, const uint8_t *ulawv);
+void recorder_frame(struct recorder *r, const uint8_t *ulawv, bool secret);
+
+/** A secret key was pressed: what it sounds like is on nobody's disk */
+void recorder_hide(struct recorder *r);
 
 /** Audio for the bot's side, to be heard after what came before */
 void recorder_bot(struct recorder *r, const uint8_t *ulawv, size_t n);

@@ -2,7 +2,7 @@
  * @file call_fixture.h  A conversation and a world that notes what it asks for
  *
  * "T<text>" turn (with "h<ms>:<heard>" if interrupted, "r" noise, "k" keys,
- * "n" nobody), "c" cancel, "S<n>:<text>" say, "P<n>:<url>" play, "A<n>" "W<n>"
+ * "n" nobody, "s" or "ks" sensitive), "c" cancel, "S<n>:<text>" say, "P<n>:<url>" play, "A<n>" "W<n>"
  * "C<n>" "N<n>" "H<n>" "G<n>" prompt (apology, wait, closing, warning, hello,
  * greeting), "Z<n>:<ms>" pause, "F1" "F0" filler, "!" stop speaking, "(" hold,
  * ")" resume, "U<why>:<text>" unsent, "X<type>:<text>" act, "H<end>" hang up
@@ -51,6 +51,8 @@ static int turn_op(const struct dialog_turn *t, void *arg)
 		note(f, "r", "");
 	if (t->kind == DIALOG_KEYS)
 		note(f, t->sensitive ? "ks" : "k", "");
+	else if (t->sensitive)
+		note(f, "s", "");
 	if (t->kind == DIALOG_NOBODY)
 		note(f, "n", "");
 

@@ -447,7 +447,7 @@ static void test_secret_keys_stay_secret(void **state)
 	done(f, 0);
 	press(f, "12");
 	final(f, "two");
-	expect(f, "Tone|Ttwo|");
+	expect(f, "Tone|Ttwo|s|");
 	assert_true(call_is_sensitive(f->call));
 	call_drain(f->call, f->now_ms);
 	expect(f, "c|!|Ucall ending:***|C1|");

@@ -1,5 +1,6 @@
 /* What a recording holds: both sides at the right time, on a real disk */
 #include <ftw.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -51,7 +52,23 @@ static void frames(struct fixture *f, unsigned n, int code)
 
 	memset(ulawv, code, sizeof(ulawv));
 	while (n--)
-		recorder_frame(f->r, code < 0 ? NULL : ulawv);
+		recorder_frame(f->r, code < 0 ? NULL : ulawv, false);
+}
+
+/* The caller presses 5 */
+static void tone(struct fixture *f, unsigned n, bool secret)
+{
+	uint8_t ulawv[FRAME_SAMPLES];
+
+	for (unsigned at = 0; at < n * FRAME_SAMPLES; at++) {
+		double t = 2 * M_PI * at / AUDIO_RATE;
+		double v = sin(770 * t) + sin(1336 * t);
+
+		ulawv[at % FRAME_SAMPLES] = g711_ulaw_encode(
+			(int16_t)(8000 * v));
+		if (at % FRAME_SAMPLES == FRAME_SAMPLES - 1)
+			recorder_frame(f->r, ulawv, secret);
+	}
 }
 
 static void bot(struct fixture *f, unsigned n, int code)
@@ -151,6 +168,68 @@ static void test_a_second_file(void **state)
 	tear_down(&f);
 }
 
+/* Frames of the caller's that are not silent, as '#'; one letter is 200 ms */
+static void read_caller(const struct fixture *f, const char *name, char *dst)
+{
+	enum { MOST = 1000, LETTER = 10 };
+	static int16_t v[2 * MOST * FRAME_SAMPLES];
+	size_t n = read_file(f, name, v, ARRAY_SIZE(v)) / 2 / FRAME_SAMPLES;
+
+	for (size_t i = 0; i < n; i += LETTER) {
+		bool sound = false;
+
+		for (size_t k = i * FRAME_SAMPLES;
+		     k < MIN(n, i + LETTER) * FRAME_SAMPLES; k++)
+			sound |= v[2 * k] != 0;
+		*dst++ = sound ? '#' : '.';
+	}
+	*dst = '\0';
+}
+
+/* A carrier tells of a key at its end; or nobody does, but it can be heard */
+static void test_secret_keys(void **state)
+{
+	char heard[128];
+	struct fixture f;
+
+	(void)state;
+	set_up(&f);
+	begin(&f, "told");
+	frames(&f, 100, 0x20);
+	recorder_hide(f.r);
+	frames(&f, 100, 0x20);
+	finish(&f);
+	read_caller(&f, "told.wav", heard);
+	assert_string_equal(heard, "#####.........."
+				   "#####");
+
+	begin(&f, "heard");
+	frames(&f, 70, 0x20);
+	tone(&f, 80, true);
+	frames(&f, 100, 0x20);
+	finish(&f);
+	read_caller(&f, "heard.wav", heard);
+	assert_string_equal(heard, "###.................#####");
+
+	/* told in its beginning, and held, when none is secret any more */
+	begin(&f, "last");
+	frames(&f, 70, 0x20);
+	recorder_hide(f.r);
+	tone(&f, 80, false);
+	frames(&f, 100, 0x20);
+	finish(&f);
+	read_caller(&f, "last.wav", heard);
+	assert_string_equal(heard, "##..................#####");
+
+	/* who has no secrets may be heard pressing keys */
+	begin(&f, "open");
+	tone(&f, 150, false);
+	finish(&f);
+	read_caller(&f, "open.wav", heard);
+	assert_string_equal(heard, "###############");
+	tear_down(&f);
+}
+
 static void test_disk_that_cannot_be_written(void **state)
 {
 	uint64_t failed = metrics_counter(M_RECORDINGS_FAILED);
@@ -160,7 +239,7 @@ static void test_disk_that_cannot_be_written(void **state)
 	(void)state;
 	set_up(&f);
 	assert_int_equal(recorder_alloc(&f.r, f.loop, "/dev/null", "x"), 0);
-	frames(&f, 50, 0x20);
+	frames(&f, 100, 0x20);
 	while (metrics_counter(M_RECORDINGS_FAILED) == failed)
 		loop_turn(f.loop, true);
 	frames(&f, 10, 0x20);
@@ -179,9 +258,9 @@ static void test_disk_that_falls_behind(void **state)
 	(void)state;
 	set_up(&f);
 	begin(&f, "slow");
-	bot(&f, 1000, 0xa0);  /* bounded too */
-	frames(&f, 50, 0x20); /* this second is being written */
-	frames(&f, 50 * RECORDER_BEHIND_MAX_S + 3, 0x20);
+	bot(&f, 1000, 0xa0);   /* bounded too */
+	frames(&f, 100, 0x20); /* of it a second is being written */
+	frames(&f, 50 * RECORDER_BEHIND_MAX_S - 50 + 3, 0x20);
 	assert_int_equal(metrics_counter(M_RECORDING_LOST) - lost,
 			 3 * FRAME_SAMPLES);
 	finish(&f);
@@ -214,6 +293,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_both_sides),
 		cmocka_unit_test(test_a_second_file),
+		cmocka_unit_test(test_secret_keys),
 		cmocka_unit_test(test_disk_that_cannot_be_written),
 		cmocka_unit_test(test_disk_that_falls_behind),
 		cmocka_unit_test(test_out_of_memory),
