@@ -3,8 +3,8 @@
  *
  * Both sides gather in `gather`; a full second goes to a job, one at a time,
  * which owns `write` meanwhile. The last second stays behind, for a key may
- * turn out to be secret. The bot's audio waits in `ahead` until its time comes:
- * playout sends it before it is heard.
+ * turn out to be secret. The bot's audio waits in `ahead` until its time
+ * comes: playout sends it before it is heard.
  *
  * Owner graph: the call owns the recorder until recorder_close(); a running
  * job owns another reference.

@@ -38,12 +38,26 @@ static bool ends_turn(struct sim *s)
 	return !q->eventc || q->eventv[0].at_ms > s->now_ms || chance(s, 500);
 }
 
+/* The loop may be blocked for a while: events come late, many at once */
+static void advance(struct sim *s, uint64_t at_ms)
+{
+	bool behind = s->flush_wanted || at_ms < s->now_ms;
+
+	s->now_ms = MAX(at_ms, s->now_ms);
+	if (!chance(s, s->plan.stalls) || behind)
+		return;
+
+	s->now_ms += chance_between(s, 50, SIM_STALL_MAX_MS);
+	trace(s, "loop", "was blocked");
+	sim_count(s, COUNT_STALL);
+}
+
 static void play(struct sim *s)
 {
 	struct event e;
 
 	while (!s->violated && queue_pop(&s->queue, &e)) {
-		s->now_ms = e.at_ms;
+		advance(s, e.at_ms);
 		sim_count(s, COUNT_EVENTS);
 		rules_before(s);
 		if (chance(s, s->plan.starves))

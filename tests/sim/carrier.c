@@ -32,7 +32,8 @@ bool carrier_behaves(const struct sim *s)
 	const struct carrier_kind *k = &s->plan.carrier;
 
 	return !s->carrier.dead && !k->jitter_ms && !k->mark_trouble &&
-	       !k->eagain && k->delay_ms <= 50;
+	       !k->no_marks && !k->eagain && !s->plan.stalls &&
+	       k->delay_ms <= 50;
 }
 
 /* --------------------------------------------------------------- speaker */
@@ -215,6 +216,10 @@ int carrier_mark(struct sim *s, const char *name)
 		return err;
 
 	due = MAX(arrival_ms(s), c->ends_ms);
+	if (s->plan.carrier.no_marks) {
+		sim_count(s, COUNT_MARK_LOST);
+		return 0;
+	}
 	if (!chance(s, s->plan.carrier.mark_trouble)) {
 		send_back(s, name, due);
 		return 0;

@@ -60,6 +60,7 @@ struct carrier_kind {
 	uint32_t delay_ms; /* each way */
 	uint32_t jitter_ms;
 	uint32_t mark_trouble; /* permille of marks lost, late, doubled */
+	bool no_marks;         /* none ever returns */
 	uint32_t foreign;      /* permille of messages followed by one */
 	uint32_t eagain;       /* permille of messages refused */
 	bool keeps_marks;      /* clear does not return them */
@@ -72,6 +73,8 @@ struct plan {
 	uint32_t lead_ms;
 	uint64_t drain_ms;
 	uint32_t starves; /* permille of events that memory is short in */
+	uint32_t stalls;  /* permille of events that come late, with all that
+			   * comes meanwhile: the loop was blocked */
 	struct caller_kind caller;
 	struct recogniser_kind recogniser;
 	struct manager_kind manager;

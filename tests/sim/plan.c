@@ -155,6 +155,7 @@ static void plan_carrier(struct sim *s, struct carrier_kind *k)
 {
 	k->delay_ms = chance_below(s, 51);
 	k->keeps_marks = chance(s, 100);
+	k->no_marks = chance(s, 30);
 	k->foreign = maybe(s, 200, 5, 100);
 	k->dies_ms = maybe(s, 30, 100, 40000);
 	if (chance(s, 500))
@@ -177,6 +178,7 @@ void plan_make(struct sim *s)
 	p->lead_ms = chance_between(s, 100, 600);
 	p->drain_ms = maybe(s, 50, 0, 40000);
 	p->starves = maybe(s, 30, 1, 50);
+	p->stalls = maybe(s, 50, 1, 20);
 	plan_caller(s, &p->caller);
 	plan_recogniser(s, &p->recogniser);
 	plan_manager(s, &p->manager);

@@ -44,13 +44,11 @@ const char *sim_count_name(enum sim_count count)
 	return countv[count];
 }
 
-/* Words to wait, answers and their order are lost where memory is short; the
- * call must live on all the same, and tell what it lost of the caller's */
+/* Where memory is short the caller's words are lost, and told to be; there is
+ * nothing to stop the bot for then */
 static bool is_excused(const struct sim *s, enum rule rule)
 {
-	return s->plan.starves &&
-	       (rule == RULE_SILENCE || rule == RULE_ACTS_SAID ||
-		rule == RULE_FALSE_START);
+	return s->plan.starves && rule == RULE_FALSE_START;
 }
 
 /* The first one counts: what follows may follow from it */

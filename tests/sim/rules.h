@@ -117,6 +117,14 @@ enum rule rule_find(const char *name); /* RULE_NONE: there is no such */
 	X(CLEAR, "clears")                                        \
 	X(EAGAIN, "times the carrier did not read")               \
 	X(SOCKET_DEAD, "sockets that died")                       \
+	X(STALL, "times the loop was blocked")                    \
+	X(LEFT_OPENING, "left: before the dialog was open")       \
+	X(LEFT_LISTENING, "left: while the bot listened")         \
+	X(LEFT_THINKING, "left: while it thought")                \
+	X(LEFT_SPEAKING, "left: while it spoke")                  \
+	X(LEFT_HELD, "left: while it had paused")                 \
+	X(LEFT_KEYING, "left: within a number")                   \
+	X(LEFT_ENDING, "left: during the goodbye")                \
 	X(END_CALLER, "ends: caller")                             \
 	X(END_BOT, "ends: bot")                                   \
 	X(END_TRANSFER, "ends: transfer")                         \
@@ -213,6 +221,7 @@ struct watch {
 	uint16_t act_of_wordv[SIM_WORDS_MAX]; /* index + 1 */
 	bool askedv[SIM_WORDS_MAX];
 	uint64_t dropped_ms; /* speech was stopped last */
+	uint64_t sorry_ms;   /* the last apology */
 	unsigned nobodys;    /* frames in a row that say nothing */
 	bool filler;
 	uint64_t progress_ms;

@@ -134,6 +134,8 @@ void rules_prompt(struct sim *s, uint32_t utterance, enum call_prompt prompt)
 
 	trace(s, "call", "which is prompt %d", (int)prompt);
 	sim_count(s, (enum sim_count)(COUNT_PROMPT_APOLOGY + (int)prompt));
+	if (prompt == CALL_PROMPT_APOLOGY)
+		w->sorry_ms = s->now_ms;
 	if (prompt == CALL_PROMPT_CLOSING && !w->closing_ms)
 		w->closing_ms = s->now_ms;
 	if (prompt == CALL_PROMPT_GREETING && s->plan.prm.greeting_protect)
@@ -439,10 +441,27 @@ void rules_hold(struct sim *s)
 	w->words_in_hold = false;
 }
 
+/* Is what comes next, and was not asked for yet? */
+static bool is_next_protected(const struct watch *w)
+{
+	for (uint32_t i = 0; i < w->actc; i++) {
+		const struct act_note *a = &w->actv[i];
+
+		if (a->accepted && a->protect && a->at_ms > w->dropped_ms &&
+		    !w->askedv[a->first_word])
+			return true;
+	}
+
+	return false;
+}
+
 /* What must be heard is heard, words or not. Of audio without a text we can't
  * tell. */
 static bool is_protected(const struct watch *w)
 {
+	if (is_next_protected(w))
+		return true;
+
 	for (uint32_t i = 1; i <= w->last; i++) {
 		const struct utterance_note *u = &w->utterancev[i];
 

@@ -14,6 +14,7 @@ enum {
 
 	MARK_LATE_MAX_MS = 4000, /* carrier.c */
 	SLACK_MS = 100,
+	SHORT_MAX_MS = 5000, /* of memory, every time a word to wait is due */
 };
 
 /* --------------------------------------------------------------- waiting */
@@ -25,14 +26,22 @@ static bool is_blocked(const struct sim *s)
 	return c->dead || s->now_ms < c->deaf_until_ms + 2000;
 }
 
+/* How late the conversation may learn what time it is */
+static uint64_t late(const struct sim *s)
+{
+	return SLACK_MS + (s->plan.stalls ? SIM_STALL_MAX_MS : 0);
+}
+
 /* How far the world may be behind the conversation's idea of it */
 static uint64_t slack(const struct sim *s)
 {
 	const struct carrier_kind *k = &s->plan.carrier;
-	uint64_t ms = 2 * k->delay_ms + k->jitter_ms + SLACK_MS;
+	uint64_t ms = 2 * k->delay_ms + k->jitter_ms + 2 * late(s);
 
-	if (k->mark_trouble || k->eagain)
+	if (k->mark_trouble || k->no_marks || k->eagain)
 		ms += PLAYOUT_MARK_GRACE_MS + MARK_LATE_MAX_MS;
+	if (s->plan.starves)
+		ms += SHORT_MAX_MS;
 
 	return ms;
 }
@@ -105,7 +114,7 @@ static void check_hold(struct sim *s)
 
 	if (w->interim_ms)
 		until = MAX(until, w->interim_ms + HOLD_WORDS_MS);
-	if (w->held && s->now_ms > until + SLACK_MS)
+	if (w->held && s->now_ms > until + late(s))
 		rule_violated(s, RULE_HOLD, "for %u ms",
 			      (unsigned)(s->now_ms - w->held_ms));
 }
@@ -139,7 +148,7 @@ static void check_endless(struct sim *s)
 {
 	uint64_t ms = s->now_ms - SIM_START_MS;
 
-	if (ms > s->plan.prm.max_ms + CALL_ENDING_MAX_MS + SLACK_MS)
+	if (ms > s->plan.prm.max_ms + CALL_ENDING_MAX_MS + late(s))
 		rule_violated(s, RULE_ENDLESS, "%u ms, the most was %u",
 			      (unsigned)ms, s->plan.prm.max_ms);
 }
@@ -162,7 +171,8 @@ static bool has_keys(const struct sim *s)
 {
 	const struct watch *w = &s->watch;
 
-	return w->by_key || (w->key_ms && s->now_ms < w->key_ms + 6000);
+	return w->by_key ||
+	       (w->key_ms && s->now_ms < w->key_ms + 6000 + late(s));
 }
 
 static bool has_words(const struct sim *s)
@@ -261,10 +271,17 @@ void rules_hang_up(struct sim *s, enum call_end end)
 			      "hung up while something is being said");
 }
 
-/* Was it dropped by something later, or never in a position to be said? */
+/* Was it dropped by something later, or never in a position to be said? What
+ * is lost for want of memory is apologised for, unless the call ends with it.
+ */
 static bool is_excused(const struct sim *s, const struct act_note *a)
 {
 	const struct watch *w = &s->watch;
+
+	if (s->plan.starves &&
+	    (w->sorry_ms >= a->at_ms ||
+	     (w->closing_ms && w->closing_ms < a->at_ms + SHORT_MAX_MS)))
+		return true;
 
 	return w->dropped_ms >= a->at_ms || w->actc > CALL_UTTERANCES_MAX;
 }

@@ -23,6 +23,7 @@
 enum {
 	SIM_START_MS = 1000, /* no time is 0 */
 	SIM_EVENTS_MAX = 4096,
+	SIM_STALL_MAX_MS = 2000,
 
 	/* Tokens of clips: what each of their bytes says that it is */
 	TOKEN_NONE = 0,

@@ -291,10 +291,31 @@ int world_start(struct sim *s)
 	return err;
 }
 
+/* In the middle of what */
+static enum sim_count state_of(const struct sim *s)
+{
+	const struct watch *w = &s->watch;
+
+	if (w->closing_ms)
+		return COUNT_LEFT_ENDING;
+	if (!w->opened)
+		return COUNT_LEFT_OPENING;
+	if (w->held)
+		return COUNT_LEFT_HELD;
+	if (carrier_is_sounding(s))
+		return COUNT_LEFT_SPEAKING;
+	if (w->key_ms && s->now_ms < w->key_ms + 500)
+		return COUNT_LEFT_KEYING;
+
+	return w->in_flight ? COUNT_LEFT_THINKING : COUNT_LEFT_LISTENING;
+}
+
 void world_stop(struct sim *s, enum call_end why)
 {
 	if (s->phase != PHASE_UP)
 		return;
+
+	sim_count(s, state_of(s));
 
 	trace(s, "server", "stop: %s", call_end_name(why));
 	s->watch.stopped = true;
