@@ -156,11 +156,11 @@ def test_slow_rest_is_no_failure(t):
            TTS_TIMEOUT_MS=1000)
 
 
-def failed(t, name, *faults, **more):
+def failed(t, name, *faults, failures=1, **more):
     """It is counted, and the caller hears an apology instead"""
     line = Line(t, name, *faults, **more)
     line.daemon.wait_metric("apologies_total")
-    assert line.daemon.metric("tts_failed_total") == 1
+    assert line.daemon.metric("tts_failed_total") == failures
     wait_for(lambda: len(loud(line.caller.heard)) > 4000, "the apology")
     line.hang_up()
     return line
@@ -204,6 +204,29 @@ def test_no_audio(t):
 def test_no_answer(t):
     for fault in ("hang", "loris"):
         failed(t, "azure", "--fault", fault, TTS_TIMEOUT_MS=500)
+
+
+def second_voice(t, *args):
+    """Another vendor's server, and what it was asked"""
+    log = t.cwd / "second.jsonl"
+    voice = t.peer("voice_server.py", "--log", str(log), *args)
+    return voice.port, lambda: [json.loads(line) for line in
+                                log.read_text("utf-8").splitlines()]
+
+
+def test_no_answer_of_the_fallback_either(t):
+    """One after the other, each has its time, and then there is an apology"""
+    port, asked = second_voice(t, "--fault", "hang")
+    failed(t, "deepgram", "--fault", "hang", TTS_TIMEOUT_MS=500,
+           TTS_FALLBACK_URL=f"deepgram+http://127.0.0.1:{port}", failures=2)
+    assert len(asked()) == 1, asked()
+
+
+def test_proxies_only_if_asked_for(t):
+    nobody = {name: "http://127.0.0.1:1" for name in
+              ("http_proxy", "all_proxy", "HTTP_PROXY", "ALL_PROXY")}
+    spoken(t, "deepgram", **nobody)
+    failed(t, "tiro", HTTP_PROXY_FROM_ENV="true", **nobody)
 
 
 def test_answer_after_the_call(t):
@@ -251,14 +274,6 @@ def test_too_much(t):
         line = Line(t, "deepgram", "--fault", fault, AUDIO_MAX_SECONDS=2)
         assert_tone(line.hear(), 2000, fault)
         line.hang_up()
-
-
-def second_voice(t, *args):
-    """Another vendor's server, and what it was asked"""
-    log = t.cwd / "second.jsonl"
-    voice = t.peer("voice_server.py", "--log", str(log), *args)
-    return voice.port, lambda: [json.loads(line) for line in
-                                log.read_text("utf-8").splitlines()]
 
 
 def test_fallback_of_another_vendor(t):

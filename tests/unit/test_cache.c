@@ -703,6 +703,31 @@ static void test_folder_goes_away(void **state)
 	assert_int_equal(load(f, 1, &got), ENOENT);
 }
 
+/* In /proc nobody can write; only root is not told so at the start */
+static void test_folder_to_read_only(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t before = metrics_counter(M_TTS_CACHE_UNWRITTEN);
+	struct clip *c = some_clip(100, 1);
+	int err;
+
+	assert_int_equal(symlink("/proc/self/fdinfo", f->files), 0);
+	err = open_cache(f, MB, MB);
+	if (geteuid())
+		assert_int_equal(err, EACCES);
+	else
+		assert_int_equal(err, 0);
+	if (!err) {
+		keep(f, 1, c);
+		while (metrics_counter(M_TTS_CACHE_UNWRITTEN) == before)
+			loop_turn(f->loop, false);
+		assert_int_equal(find(f, 1), VOICE_IN_MEMORY);
+	}
+	f->cache = mem_deref(f->cache);
+	assert_int_equal(unlink(f->files), 0);
+	mem_deref(c);
+}
+
 static void test_folder_that_cannot_be(void **state)
 {
 	struct fixture *f = *state;
@@ -895,6 +920,7 @@ int main(void)
 		TEST(test_disk_is_bounded),
 		TEST(test_full_disk),
 		TEST(test_folder_goes_away),
+		TEST(test_folder_to_read_only),
 		TEST(test_folder_that_cannot_be),
 		TEST(test_more_than_the_disk_takes),
 		TEST(test_threads),

@@ -67,6 +67,10 @@ static bool serve(struct fake_http *f, int fd, const char *path,
 	if (!strcmp(path, "/to")) {
 		(void)snprintf(h, sizeof(h), "Location: %s\r\n", fx->location);
 		fake_answer(fd, 302, h, "", 0);
+	} else if (str_starts(path, "/to/")) {
+		(void)snprintf(h, sizeof(h), "Location: /to%s\r\n",
+			       str_eq(path, "/to/1") ? "" : "/1");
+		fake_answer(fd, 307, h, "", 0);
 	} else if (sscanf(path, "/hops/%d", &hops) == 1 && hops > 0) {
 		(void)snprintf(h, sizeof(h), "Location: /hops/%d\r\n",
 			       hops - 1);
@@ -219,21 +223,28 @@ static void test_judged_by_the_address(void **state)
 
 static void test_redirects_are_judged(void **state)
 {
+	/* by the first redirect, the second, the third */
+	static const char *const hopv[] = {"/to", "/to/1", "/to/2"};
 	struct fixture *f = *state;
 	char url[128];
 
 	f->verdict = HTTP_JUDGE;
-	(void)snprintf(url, sizeof(url), "%s/to", f->server.url);
 	for (size_t i = 0; i < ARRAY_SIZE(loopbackv); i++) {
 		(void)snprintf(f->location, sizeof(f->location),
 			       "http://%s:%u/x", loopbackv[i], f->other.port);
-		assert_refused(loopbackv[i], get(f, url, allow_handler, NULL));
-		/* no handler: the same */
-		assert_refused(loopbackv[i], get(f, url, NULL, NULL));
+		for (size_t k = 0; k < ARRAY_SIZE(hopv); k++) {
+			(void)snprintf(url, sizeof(url), "%s%s", f->server.url,
+				       hopv[k]);
+			assert_refused(loopbackv[i],
+				       get(f, url, allow_handler, NULL));
+			/* no handler: the same */
+			assert_refused(loopbackv[i], get(f, url, NULL, NULL));
+		}
 	}
 	assert_int_equal(atomic_load(&f->other.conns), 0);
 
 	/* home is home */
+	(void)snprintf(url, sizeof(url), "%s/to", f->server.url);
 	str_copy(f->location, sizeof(f->location), "/x");
 	assert_int_equal(get(f, url, NULL, NULL), 0);
 	assert_string_equal(f->body, "/x");

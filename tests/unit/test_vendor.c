@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include <convod/http.h>
+#include <convod/json.h>
 #include <convod/log.h>
 #include <convod/tts.h>
 #include "../../src/tts/vendor.h"
@@ -140,6 +141,45 @@ static void test_default_addresses(void **state)
 			CONTAINER_OF(f->tts, struct vendor, tts)->base,
 			tests[i].base);
 	}
+}
+
+/* Every voice that the service tells of, in the language that it must be asked
+ * with */
+static void test_voices_of_tiro(void **state)
+{
+	struct fixture *f = *state;
+	char buf[FILE_MAX];
+	json_t *voices, *one;
+	size_t i, n = load(buf, DIR "tts-tiro-voices.json");
+
+	assert_int_equal(jsn_parse(&voices, buf, n), 0);
+	assert_true(json_array_size(voices) > 1);
+	json_array_foreach(voices, i, one)
+	{
+		const struct tts_text t = {
+			.text = "Já.",
+			.voice = jsn_str(one, "VoiceId"),
+			.language = jsn_str(one, "LanguageCode"),
+		};
+		const struct tts_param prm = {.url = "tiro+https://h"};
+		struct vendor_ask a = {.format = DECODE_SNIFF};
+		const struct vendor *v;
+		json_t *body;
+
+		f->tts = mem_deref(f->tts);
+		assert_int_equal(tts_alloc(&f->tts, &prm, &f->net), 0);
+		v = CONTAINER_OF(f->tts, struct vendor, tts);
+		assert_int_equal(v->ops->ask(&a, v, &t), 0);
+		assert_int_equal(jsn_parse(&body, a.body, strlen(a.body)), 0);
+		assert_string_equal(jsn_str(body, "VoiceId"), t.voice);
+		assert_string_equal(jsn_str(body, "LanguageCode"), t.language);
+		json_decref(body);
+		mem_deref(a.body);
+		mem_deref(a.url);
+		for (size_t k = 0; k < VENDOR_HEADERS_MAX; k++)
+			mem_deref(a.headerv[k]);
+	}
+	json_decref(voices);
 }
 
 /* ------------------------------------------------------------- pure parts */
@@ -324,6 +364,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_set_up),
 		TEST(test_default_addresses),
+		TEST(test_voices_of_tiro),
 		cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_pieces),
 		cmocka_unit_test(test_ssml_and_xml),
