@@ -19,8 +19,7 @@ struct job {
 	struct decoder *decoder;
 	char *text; /* base64 */
 	size_t textc;
-	uint8_t *ulawv;
-	size_t n, size;
+	struct clip *decoded; /* the job's own until its end */
 	int err;
 };
 
@@ -31,27 +30,15 @@ static void destructor(void *arg)
 	mem_deref(j->clip);
 	mem_deref(j->decoder);
 	mem_deref(j->text);
-	mem_raw_free(j->ulawv);
+	mem_deref(j->decoded);
 }
 
 static void samples_handler(const uint8_t *ulawv, size_t n, void *arg)
 {
 	struct job *j = arg;
 
-	if (j->n + n > j->size) {
-		size_t size = MAX(2 * j->size, j->n + n);
-		uint8_t *v = mem_raw_realloc(j->ulawv, size);
-
-		if (!v) {
-			j->err = ENOMEM;
-			return;
-		}
-		j->ulawv = v;
-		j->size = size;
-	}
-	if (n)
-		memcpy(j->ulawv + j->n, ulawv, n);
-	j->n += n;
+	if (!j->err)
+		j->err = clip_append(j->decoded, ulawv, n);
 }
 
 static int decode(struct job *j)
@@ -84,8 +71,9 @@ static void done_handler(int err, void *arg)
 
 	if (!err)
 		err = j->err;
-	if (j->n && (!err || err == EOVERFLOW)) {
-		int e = clip_append(j->clip, j->ulawv, j->n);
+	if (clip_len(j->decoded)) { /* damaged: what came before it */
+		int e = clip_append(j->clip, clip_data(j->decoded),
+				    clip_len(j->decoded));
 
 		err = e ? e : err;
 	}
@@ -127,6 +115,8 @@ static int job_alloc(struct job **jp, const char *base64, uint32_t max_ms)
 		err = decoder_alloc(&j->decoder, DECODE_SNIFF, 0, max_ms);
 	if (!err)
 		err = clip_alloc(&j->clip, (size_t)max_ms * AUDIO_PER_MS);
+	if (!err)
+		err = clip_alloc(&j->decoded, (size_t)max_ms * AUDIO_PER_MS);
 	if (err)
 		mem_deref(j);
 	else

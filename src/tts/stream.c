@@ -12,8 +12,8 @@
  *	http ──▶ queue ──▶ decoder, or a job with it ──▶ clip
  *
  * Owner graph: the user owns the stream; the stream owns the request and a
- * reference to the work; a running job owns another one. So a stream can be
- * dropped at any time, and the job, which never sees it, ends in peace.
+ * reference to what the job works on, the running job another one. So a stream
+ * can be dropped at any time, and the job, which never sees it, ends in peace.
  */
 #include <errno.h>
 #include <string.h>
@@ -37,7 +37,7 @@ struct buf {
 };
 
 /** What the job works on. Loop and job take turns, by s->busy. */
-struct work {
+struct job {
 	struct stream *stream;   /* weak, for the loop only; NULL: dropped */
 	struct decoder *decoder; /* NULL until the format is known */
 	struct buf in, out;
@@ -49,7 +49,7 @@ struct stream {
 	struct loop *loop;
 	struct http_req *req;
 	struct clip *clip;
-	struct work *work;
+	struct job *job;
 	struct buf queue; /* arrived while the job was busy */
 	enum decode_format format;
 	uint32_t rate, max_ms;
@@ -166,34 +166,34 @@ static int give(struct stream *s, const uint8_t *ulawv, size_t n)
 
 static void samples_handler(const uint8_t *ulawv, size_t n, void *arg)
 {
-	struct work *w = arg;
+	struct job *j = arg;
 
-	if (!w->err)
-		w->err = buf_append(&w->out, ulawv, n);
+	if (!j->err)
+		j->err = buf_append(&j->out, ulawv, n);
 }
 
-static void decode(struct work *w)
+static void decode(struct job *j)
 {
-	int err = decoder_push(w->decoder, w->in.p, w->in.n, w->last,
-			       samples_handler, w);
+	int err = decoder_push(j->decoder, j->in.p, j->in.n, j->last,
+			       samples_handler, j);
 
-	if (!w->err)
-		w->err = err;
-	w->in.n = 0;
+	if (!j->err)
+		j->err = err;
+	j->in.n = 0;
 }
 
 /** What was decoded goes to the clip, and the end is told; true: go on. The
  * stream may be gone when it returns false. */
-static bool deliver(struct stream *s, struct work *w)
+static bool deliver(struct stream *s, struct job *j)
 {
-	int err = give(s, w->out.p, w->out.n);
+	int err = give(s, j->out.p, j->out.n);
 
-	w->out.n = 0;
-	if (!w->stream || s->ended)
+	j->out.n = 0;
+	if (!j->stream || s->ended)
 		return false; /* a watcher has dropped it */
 	if (!err)
-		err = w->err;
-	if (!err && !w->last)
+		err = j->err;
+	if (!err && !j->last)
 		return true;
 
 	end(s, err);
@@ -212,18 +212,18 @@ static void job_handler(void *arg)
 
 static void job_done_handler(int err, void *arg)
 {
-	struct work *w = arg;
-	struct stream *s = w->stream;
+	struct job *j = arg;
+	struct stream *s = j->stream;
 
 	if (s)
 		s->busy = false;
 	if (s && !s->ended) {
-		if (!w->err)
-			w->err = err;
-		if (deliver(s, w))
+		if (!j->err)
+			j->err = err;
+		if (deliver(s, j))
 			run(s);
 	}
-	mem_deref(w); /* the job's reference */
+	mem_deref(j); /* the job's reference */
 }
 
 static void run_job(struct stream *s)
@@ -231,10 +231,10 @@ static void run_job(struct stream *s)
 	int err;
 
 	s->busy = true;
-	mem_ref(s->work);
-	err = loop_job(s->loop, job_handler, job_done_handler, s->work);
+	mem_ref(s->job);
+	err = loop_job(s->loop, job_handler, job_done_handler, s->job);
 	if (err) {
-		mem_deref(s->work);
+		mem_deref(s->job);
 		s->busy = false;
 		end(s, err);
 		return;
@@ -257,13 +257,13 @@ static int find_format(struct stream *s)
 	s->direct = s->format == DECODE_ULAW_8000 ||
 		    (s->format == DECODE_PCM_S16LE && s->rate == AUDIO_RATE);
 
-	return decoder_alloc(&s->work->decoder, s->format, s->rate, s->max_ms);
+	return decoder_alloc(&s->job->decoder, s->format, s->rate, s->max_ms);
 }
 
 /** Decode what is there, and end when there is no more */
 static void run(struct stream *s)
 {
-	struct work *w = s->work;
+	struct job *j = s->job;
 	int err = 0;
 
 	if (s->busy || s->ended)
@@ -274,7 +274,7 @@ static void run(struct stream *s)
 		return;
 	}
 
-	if (!w->decoder)
+	if (!j->decoder)
 		err = find_format(s);
 	if (err == EAGAIN)
 		return;
@@ -283,18 +283,18 @@ static void run(struct stream *s)
 		return;
 	}
 
-	buf_swap(&w->in, &s->queue);
-	w->last = s->complete;
+	buf_swap(&j->in, &s->queue);
+	j->last = s->complete;
 	if (!s->direct) {
 		run_job(s);
 		return;
 	}
 
-	mem_ref(w);
-	decode(w);
-	if (deliver(s, w) && s->err)
+	mem_ref(j);
+	decode(j);
+	if (deliver(s, j) && s->err)
 		end(s, s->err);
-	mem_deref(w);
+	mem_deref(j);
 }
 
 /* ----------------------------------------------------------------- http */
@@ -353,13 +353,13 @@ static void done_handler(int err, const struct http_resp *resp, void *arg)
 
 /* --------------------------------------------------------------- stream */
 
-static void work_destructor(void *arg)
+static void job_destructor(void *arg)
 {
-	struct work *w = arg;
+	struct job *j = arg;
 
-	mem_deref(w->decoder);
-	mem_raw_free(w->in.p);
-	mem_raw_free(w->out.p);
+	mem_deref(j->decoder);
+	mem_raw_free(j->in.p);
+	mem_raw_free(j->out.p);
 }
 
 static void destructor(void *arg)
@@ -368,9 +368,9 @@ static void destructor(void *arg)
 
 	mem_deref(s->req);
 	mem_deref(s->tmr);
-	if (s->work)
-		s->work->stream = NULL;
-	mem_deref(s->work);
+	if (s->job)
+		s->job->stream = NULL;
+	mem_deref(s->job);
 	mem_deref(s->clip);
 	mem_raw_free(s->queue.p);
 	mem_raw_free(s->text.p);
@@ -418,11 +418,11 @@ int stream_alloc(struct stream **sp, const struct net *net,
 	s->arg = arg;
 
 	err = tmr_alloc(&s->tmr, net->loop, timeout_handler, s);
-	s->work = mem_zalloc(sizeof(*s->work), work_destructor);
-	if (!s->work)
+	s->job = mem_zalloc(sizeof(*s->job), job_destructor);
+	if (!s->job)
 		err = ENOMEM;
 	else
-		s->work->stream = s;
+		s->job->stream = s;
 	if (!err)
 		err = request(s, net, &prm->http);
 	if (err) {

@@ -810,6 +810,7 @@ static void test_data_uris(void **state)
 	char *mp3 = data_uri("audio/mp3", DATA_DIR "/masdif/answer.mp3");
 	char *html = data_uri("audio/mp3", DATA_DIR
 			      "/masdif/masdif-error-generic-500.html");
+	char *cut = strdup(wav);
 	const struct {
 		const char *uri;
 		size_t max;
@@ -820,6 +821,7 @@ static void test_data_uris(void **state)
 		{wav, 1 << 20, 0, 0, 2000},
 		{mp3, 1 << 20, 0, 0, 2000},
 		{html, 1 << 20, 0, EBADMSG, 0},
+		{cut, 1 << 20, 0, EBADMSG, 1000}, /* heard as far as it goes */
 		{"DATA:;BASE64,", 100, 0, ENODATA, 0},
 		{"data:audio/mp3;base64,SUQzBAAAAAAAAA==", 100, 0, EBADMSG, 0},
 		{"data:audio/mp3;base64,%%%%", 100, 0, EBADMSG, 0},
@@ -831,6 +833,8 @@ static void test_data_uris(void **state)
 	};
 
 	(void)state;
+	assert_non_null(cut);
+	cut[strcspn(cut, ",") + 1 + strlen(cut) / 8 * 4] = '\0';
 	assert_int_equal(set_up(&f, false), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(tests); i++) {
 		int err = data_uri_decode(&clip, &f.net, tests[i].uri,
@@ -860,6 +864,7 @@ static void test_data_uris(void **state)
 			 0);
 	mem_deref(clip);
 	tear_down(&f);
+	free(cut);
 	free(wav);
 	free(mp3);
 	free(html);
