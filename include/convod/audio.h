@@ -90,8 +90,8 @@ struct vad;
 /**
  * Voice activity of one call. libwebrtc-audio-processing's detector (mode 3)
  * where the build has it, energy over a tracked floor where not. Steady tones,
- * hum, breath and hiss are no speech; music and the bot's own echo pass for it
- * (docs/voice-activity.md).
+ * hum, breath, hiss and the bot's own echo are no speech; music passes for it
+ * (docs/voice-activity.md). Times are of one clock, and do not go back.
  */
 CV_NODISCARD int vad_alloc(struct vad **vp);
 
@@ -101,13 +101,27 @@ CV_NODISCARD int vad_alloc_energy(struct vad **vp);
 /**
  * Feed one frame
  *
- * @param pcmv FRAME_SAMPLES samples, 8 kHz
+ * @param pcmv   FRAME_SAMPLES samples, 8 kHz
+ * @param now_ms When it came; anything where vad_played() is not used
  *
  * @return true while the caller speaks: set by 3 frames of speech among the
  *         last 4, cleared when none of the last 5 was; never in the first
  *         200 ms, in which it gets to know the line
  */
-bool vad_frame(struct vad *v, const int16_t *pcmv);
+bool vad_frame(struct vad *v, const int16_t *pcmv, uint64_t now_ms);
+
+/**
+ * Tell what the caller is about to hear: it may come back within 0.6 s, and
+ * then counts as speech only where it is louder than it came back before
+ *
+ * @param n      Bytes, whole frames
+ * @param now_ms When they were sent; they are heard behind what was before
+ */
+void vad_played(struct vad *v, const uint8_t *ulawv, size_t n,
+		uint64_t now_ms);
+
+/** The carrier has dropped what was not heard by now */
+void vad_cleared(struct vad *v, uint64_t now_ms);
 
 /* ------------------------------------------------- keys, as tones (DTMF) */
 

@@ -537,7 +537,7 @@ static int pocketsphinx_open(struct asr_stream **sp, struct asr *a,
 
 static int take_frame(struct stream *s)
 {
-	bool speech = vad_frame(s->vad, s->frame);
+	bool speech = vad_frame(s->vad, s->frame, 0);
 	struct utterance *u;
 	int err = endpoint_frame(s->endpoint, s->frame, speech, &u);
 

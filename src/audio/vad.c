@@ -5,7 +5,8 @@
  *
  *  - the detector says so: WebRTC's with some help, or energy over a tracked
  *    floor,
- *  - and it is no steady tone: ringback, dial tone, busy tone, beep, a key.
+ *  - and it is no steady tone: ringback, dial tone, busy tone, beep, a key,
+ *  - and it is louder than the bot's own voice may come back.
  *
  * A high-pass comes first, without which mains hum counts as speech. The
  * caller starts to speak with RULE_START such frames of the last RULE_FRAMES,
@@ -15,8 +16,8 @@
  *  - not counting any that is much quieter than one shortly before it: so ends
  *    a knock, and so does WebRTC's detector go on after a sound's end.
  *
- * Music and the bot's own echo pass for speech. What each condition is worth
- * is in docs/voice-activity.md, measured by tests/bench/bench_vad.c.
+ * Music passes for speech. What each condition is worth is in
+ * docs/voice-activity.md, measured by tests/bench/bench_vad.c.
  */
 #include <errno.h>
 #include <math.h>
@@ -24,6 +25,7 @@
 #include <convod/audio.h>
 #include <convod/mem.h>
 #include "convod_features.h"
+#include "echo.h"
 #include "highpass.h"
 #include "steady.h"
 
@@ -94,6 +96,7 @@ struct vad {
 	struct WebRtcVadInst *webrtc; /* NULL: energy */
 	struct highpass hp;
 	struct floor floor;
+	struct echo echo;
 	float filteredv[STEADY_SAMPLES]; /* the newest frame comes last */
 	float dbv[RULE_END];             /* newest first                */
 	bool maybe_tone;
@@ -338,7 +341,7 @@ static void judge(struct vad *v, const struct frame *fr)
 	v->voiced = remember(v->voiced, strong && fr->voiced, RULE_VOICED);
 }
 
-bool vad_frame(struct vad *v, const int16_t *pcmv)
+bool vad_frame(struct vad *v, const int16_t *pcmv, uint64_t now_ms)
 {
 	struct frame fr = {0};
 
@@ -346,6 +349,8 @@ bool vad_frame(struct vad *v, const int16_t *pcmv)
 		skip_silence(v, &fr);
 	else
 		detect(v, &fr, pcmv);
+	if (fr.db <= echo_bound(&v->echo, fr.db, now_ms))
+		fr.speech = false;
 
 	judge(v, &fr);
 	if (v->warm < WARM_UP_FRAMES) {
@@ -359,6 +364,16 @@ bool vad_frame(struct vad *v, const int16_t *pcmv)
 		v->speaking = false;
 
 	return v->speaking;
+}
+
+void vad_played(struct vad *v, const uint8_t *ulawv, size_t n, uint64_t now_ms)
+{
+	echo_played(&v->echo, ulawv, n, now_ms);
+}
+
+void vad_cleared(struct vad *v, uint64_t now_ms)
+{
+	echo_cleared(&v->echo, now_ms);
 }
 
 /* ------------------------------------------------------------ both forms */
@@ -376,6 +391,7 @@ int vad_alloc_energy(struct vad **vp)
 		return ENOMEM;
 
 	floor_reset(&v->floor);
+	echo_init(&v->echo);
 	for (size_t i = 0; i < RULE_END; i++)
 		v->dbv[i] = FLOOR_MIN_DB;
 	*vp = v;

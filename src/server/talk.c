@@ -262,10 +262,14 @@ static int media_op(const uint8_t *ulawv, size_t n, void *arg)
 		cv->worker->message + WS_PRE_BYTES, cv->stream_id, ulawv, n);
 	int err = send_message(cv, len);
 
-	if (!err && cv->recorder)
+	if (err)
+		return err;
+
+	vad_played(cv->vad, ulawv, n, convo_now_ms(cv));
+	if (cv->recorder)
 		recorder_bot(cv->recorder, ulawv, n);
 
-	return err;
+	return 0;
 }
 
 static int mark_op(const char *name, void *arg)
@@ -284,10 +288,14 @@ static int clear_op(void *arg)
 					   cv->worker->message + WS_PRE_BYTES,
 					   cv->stream_id));
 
-	if (!err && cv->recorder)
+	if (err)
+		return err;
+
+	vad_cleared(cv->vad, convo_now_ms(cv));
+	if (cv->recorder)
 		recorder_clear(cv->recorder);
 
-	return err;
+	return 0;
 }
 
 static void started_op(uint32_t utterance, uint64_t at_ms, void *arg)

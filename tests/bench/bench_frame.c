@@ -180,13 +180,13 @@ static void run_print(size_t i)
 		OUT_SAMPLES);
 }
 
-static struct vad *vad, *vad_energy;
+static struct vad *vad, *vad_energy, *vad_both;
 static struct dtmf *dtmf;
 
 static void run_vad(size_t i)
 {
 	(void)i;
-	sink += vad_frame(vad, b.pcmv);
+	sink += vad_frame(vad, b.pcmv, 0);
 }
 
 static void run_vad_silence(size_t i)
@@ -194,13 +194,24 @@ static void run_vad_silence(size_t i)
 	static const int16_t silencev[FRAME_SAMPLES];
 
 	(void)i;
-	sink += vad_frame(vad, silencev);
+	sink += vad_frame(vad, silencev, 0);
 }
 
 static void run_vad_energy(size_t i)
 {
 	(void)i;
-	sink += vad_frame(vad_energy, b.pcmv);
+	sink += vad_frame(vad_energy, b.pcmv, 0);
+}
+
+/* Both ways, while the bot speaks */
+static void run_vad_both(size_t i)
+{
+	static uint64_t now_ms = 1000;
+
+	now_ms += FRAME_MS;
+	vad_played(vad_both, b.ulawv, FRAME_SAMPLES, now_ms);
+	sink += vad_frame(vad_both, b.pcmv, now_ms);
+	(void)i;
 }
 
 static void run_dtmf(size_t i)
@@ -250,7 +261,8 @@ static void set_up(void)
 	if (load(DATA_DIR "/twilio/twilio-call-basic.jsonl"))
 		die("reading the fixture");
 	if (ring_alloc(&b.ring, RING_SAMPLES) || vad_alloc(&vad) ||
-	    vad_alloc_energy(&vad_energy) || dtmf_alloc(&dtmf))
+	    vad_alloc_energy(&vad_energy) || vad_alloc(&vad_both) ||
+	    dtmf_alloc(&dtmf))
 		die("allocation");
 
 	b.src = src_new(SRC_SINC_FASTEST, 1, &err);
@@ -274,6 +286,7 @@ int main(void)
 		{"mu-law encode", run_encode, 200000, false},
 		{"halfband_up2", run_halfband, 200000, false},
 		{"vad_frame", run_vad, 50000, false},
+		{"vad_frame, vad_played", run_vad_both, 50000, false},
 		{"vad_frame, silence", run_vad_silence, 200000, false},
 		{"vad_frame, energy", run_vad_energy, 50000, false},
 		{"dtmf_frame", run_dtmf, 200000, false},

@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include "test.h"
+#include "../../src/audio/echo.h"
 #include "../../src/audio/steady.h"
 #include "vad_audio.h"
 
@@ -156,6 +157,198 @@ static void test_speech_over_dial_tone(void **state)
 	}
 }
 
+/* ------------------------------------------------------- the bot's echo */
+
+static struct vad_bot bot;
+
+static size_t make_line(double noise_db)
+{
+	uint32_t seed = 1;
+
+	for (size_t i = 0; i < VAD_SAMPLES_MAX; i++)
+		pcmv[i] = vad_line(vad_amplitude(noise_db) * vad_noise(&seed));
+
+	return VAD_SAMPLES_MAX;
+}
+
+/* Each is speech to a detector that does not know what the bot says */
+static void test_own_echo_is_no_speech(void **state)
+{
+	static const struct {
+		double db;
+		unsigned ms;
+		bool room;
+	} rowv[] = {
+		{-15, 60, false},  {-15, 333, true}, {-20, 111, true},
+		{-20, 500, false}, {-25, 200, true}, {-25, 404, false},
+	};
+
+	(void)state;
+	for (size_t b = 0; b < ARRAY_SIZE(vad_botv); b++) {
+		vad_load_bot(&bot, vad_botv[b]);
+		vad_make_room(&bot);
+		for (size_t i = 0; i < 2 * ARRAY_SIZE(rowv); i++) {
+			const struct vad_form *form = &vad_formv[i % 2];
+			size_t n = make_line(-66);
+			struct vad_verdict res;
+
+			vad_add_echo(pcmv,
+				     rowv[i / 2].room ? bot.roomv : bot.pcmv,
+				     bot.n, rowv[i / 2].db, rowv[i / 2].ms);
+			assert_true(vad_judge(form, pcmv, n, 0).starts > 0);
+			res = vad_judge_over(form, pcmv, n, 0, &bot);
+			if (res.starts)
+				fail_msg("%s: bot %zu, row %zu: at %u ms",
+					 form->name, b, i / 2, res.first_ms);
+		}
+	}
+}
+
+/* Who speaks over it is heard, and hardly later than without an echo */
+static void test_speech_over_echo(void **state)
+{
+	static const size_t at = 3000 * AUDIO_PER_MS;
+	static int16_t callv[VAD_SAMPLES_MAX];
+	int latev[ARRAY_SIZE(vad_speechv)];
+	size_t latec = 0;
+
+	(void)state;
+	vad_load_bot(&bot, vad_botv[0]);
+	for (size_t i = 0; i < ARRAY_SIZE(vad_speechv); i++) {
+		size_t n = vad_load(callv, vad_speechv[i].name, 0);
+		uint32_t onset = vad_onset_ms(callv, n) + 3000;
+		struct vad_verdict res;
+
+		if (vad_speechv[i].clean)
+			continue;
+		make_line(-66);
+		vad_add_echo(pcmv, bot.pcmv, bot.n, -25, 200);
+		n = MIN(n, VAD_SAMPLES_MAX - at);
+		for (size_t k = 0; k < n; k++)
+			pcmv[at + k] = vad_line(pcmv[at + k] + callv[k]);
+		res = vad_judge_over(&vad_formv[i % 2], pcmv, at + n, 0, &bot);
+		assert_int_not_equal(res.starts, 0);
+		latev[latec] = (int)res.first_ms - (int)onset;
+		assert_true(latev[latec++] >= -FRAME_MS);
+	}
+
+	qsort(latev, latec, sizeof(latev[0]), int_compare);
+	print_message("over echo: heard after %d ms (p50), %d (p95), %d\n",
+		      latev[latec / 2], latev[latec * 95 / 100],
+		      latev[latec - 1]);
+	assert_in_range(latev[latec * 95 / 100], 0, 200);
+}
+
+/* One call: 100 ms of tone or of pause, played and coming back */
+struct echo_line {
+	struct echo e;
+	uint8_t loudv[FRAME_SAMPLES];
+	double db; /* as loud as that */
+	uint64_t now_ms, late_ms;
+	float least, most; /* bound while an echo comes back, and in pauses */
+};
+
+enum { ECHO_LINE_MS = 240, ECHO_LINE_DB = -66 };
+
+static void line_init(struct echo_line *l)
+{
+	double energy = 0;
+
+	*l = (struct echo_line){.now_ms = 1000};
+	echo_init(&l->e);
+	for (size_t i = 0; i < FRAME_SAMPLES; i++) {
+		int16_t s = (int16_t)(i / 4 % 2 ? 4000 : -4000);
+
+		l->loudv[i] = g711_ulaw_encode(s);
+		energy += (double)s * s;
+	}
+	l->db = 10 * log10(energy / FRAME_SAMPLES / 32768 / 32768);
+}
+
+/* Unlike itself at any other time */
+static bool is_loud_at(uint64_t ms)
+{
+	return 0x4b3e3750u >> (ms / 100 % 31) & 1;
+}
+
+static void line_run(struct echo_line *l, uint64_t ms, bool plays,
+		     double back_db)
+{
+	l->least = 0;
+	l->most = -100;
+	for (uint64_t end_ms = l->now_ms + ms; l->now_ms < end_ms;) {
+		bool back = is_loud_at(l->now_ms - ECHO_LINE_MS);
+		double db = fmax(back ? l->db + back_db : -100, ECHO_LINE_DB);
+		float bound;
+
+		if (plays && is_loud_at(l->now_ms))
+			echo_played(&l->e, l->loudv, FRAME_SAMPLES, l->now_ms);
+		l->now_ms += FRAME_MS;
+		bound = echo_bound(&l->e, (float)db, l->now_ms + l->late_ms);
+		if (back)
+			l->least = fminf(l->least, bound);
+		else
+			l->most = fmaxf(l->most, bound);
+	}
+}
+
+static void assert_near(double want, float got)
+{
+	if (fabs(want - got) > 2)
+		fail_msg("%g, not %g dBFS", got, want);
+}
+
+static void test_bound_of_echo(void **state)
+{
+	struct echo_line l;
+
+	(void)state;
+	line_init(&l);
+
+	/* nothing comes back of nothing */
+	line_run(&l, 200, false, -80);
+	assert_true(l.most < -90);
+
+	/* at first all that is played may */
+	assert_true(is_loud_at(l.now_ms));
+	line_run(&l, 20, true, -80);
+	assert_near(l.db - 10 + 9, fmaxf(l.most, l.least));
+
+	/* a line without echo: what is heard is noise */
+	line_run(&l, 3000, true, -80);
+	line_run(&l, 3100, true, -80);
+	assert_near(ECHO_LINE_DB + 9, l.most);
+
+	/* it begins to return, which is not believed at once */
+	line_run(&l, 500, true, -25);
+	assert_true(l.least < l.db - 35 + 9);
+	line_run(&l, 30000, true, -25);
+	line_run(&l, 3100, true, -25);
+	assert_near(l.db - 25 + 9, l.least);
+	assert_true(l.most < l.db - 35 + 9);
+
+	/* frames that come late are as old as they are */
+	l.late_ms = 400;
+	line_run(&l, 900, true, -25);
+	assert_near(l.db - 25 + 9, l.least);
+	assert_true(l.most < l.db - 35 + 9);
+	l.late_ms = 0;
+
+	/* cleared: what was not played does not come back, the rest does */
+	while (!is_loud_at(l.now_ms - FRAME_MS))
+		line_run(&l, FRAME_MS, true, -25);
+	for (size_t i = 0; i < 10; i++)
+		echo_played(&l.e, l.loudv, FRAME_SAMPLES, l.now_ms);
+	echo_cleared(&l.e, l.now_ms);
+	line_run(&l, ECHO_LINE_MS, false, -25);
+	assert_near(l.db - 25 + 9, l.least);
+	line_run(&l, 100, false, -25);
+	assert_true(fmaxf(l.most, l.least) < l.db - 35 + 9);
+	line_run(&l, 400, false, -25);
+	line_run(&l, 1000, false, -25);
+	assert_true(fmaxf(l.most, l.least) < -90);
+}
+
 /* ------------------------------------------------------------- the rule */
 
 /* Noise about an octave wide, voiced by the correlation of its samples; from
@@ -208,10 +401,10 @@ static void test_three_of_four_frames(void **state)
 
 		assert_int_equal(vad_alloc_energy(&vad), 0);
 		for (size_t k = 0; k < 50; k++)
-			assert_false(vad_frame(vad, v));
+			assert_false(vad_frame(vad, v, 0));
 		for (size_t k = 0; rowv[i].frames[k]; k++) {
 			make_frame(v, rowv[i].frames[k], &seed);
-			got[k] = vad_frame(vad, v) ? '#' : '.';
+			got[k] = vad_frame(vad, v, 0) ? '#' : '.';
 		}
 		if (strcmp(got, rowv[i].want) != 0)
 			fail_msg("%s: %s, not %s", rowv[i].frames, got,
@@ -269,9 +462,9 @@ static void test_offset_and_whisper_are_no_speech(void **state)
 		}
 		assert_int_equal(vad_formv[k % 2].alloch(&v), 0);
 		for (size_t i = 0; i < 100; i++)
-			assert_false(vad_frame(v, offset));
+			assert_false(vad_frame(v, offset, 0));
 		for (size_t i = 0; i < 100 && peak <= 40; i++)
-			assert_false(vad_frame(v, tone));
+			assert_false(vad_frame(v, tone, 0));
 		mem_deref(v);
 	}
 }
@@ -288,7 +481,7 @@ static void test_full_scale(void **state)
 			for (size_t i = 0; i < FRAME_SAMPLES; i++)
 				pcmv[i] = (i / (1 + k % 40)) % 2 ? INT16_MIN
 								 : INT16_MAX;
-			(void)vad_frame(v, pcmv);
+			(void)vad_frame(v, pcmv, 0);
 		}
 		mem_deref(v);
 	}
@@ -330,7 +523,7 @@ static void test_random_codes(void **state)
 					(uint8_t)(seed >> 24));
 			}
 			/* white noise, as loud as it gets */
-			assert_false(vad_frame(v, pcmv));
+			assert_false(vad_frame(v, pcmv, 0));
 		}
 		mem_deref(v);
 	}
@@ -344,6 +537,9 @@ int main(void)
 		cmocka_unit_test(test_speech_is_heard_soon),
 		cmocka_unit_test(test_speech_from_the_first_frame),
 		cmocka_unit_test(test_speech_over_dial_tone),
+		cmocka_unit_test(test_own_echo_is_no_speech),
+		cmocka_unit_test(test_speech_over_echo),
+		cmocka_unit_test(test_bound_of_echo),
 		cmocka_unit_test(test_three_of_four_frames),
 		cmocka_unit_test(test_residue),
 		cmocka_unit_test(test_offset_and_whisper_are_no_speech),

@@ -11,6 +11,7 @@
 #include <sndfile.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <convod/audio.h>
 #include <convod/mem.h>
 
@@ -117,39 +118,6 @@ static inline uint32_t vad_onset_ms(const int16_t *pcmv, size_t n)
 	return UINT32_MAX;
 }
 
-struct vad_verdict {
-	unsigned starts;
-	uint32_t first_ms; /* end of the frame that started it */
-	uint32_t speaking_ms;
-	bool last; /* still speaking */
-};
-
-/** @param skip Samples before the first frame */
-static inline struct vad_verdict vad_judge(const struct vad_form *form,
-					   const int16_t *pcmv, size_t n,
-					   size_t skip)
-{
-	struct vad_verdict res = {0};
-	struct vad *v = NULL;
-
-	if (form->alloch(&v))
-		abort();
-	for (size_t at = skip; at + FRAME_SAMPLES <= n; at += FRAME_SAMPLES) {
-		bool speaking = vad_frame(v, pcmv + at);
-
-		if (speaking && !res.last && !res.starts++)
-			res.first_ms = (uint32_t)(at / AUDIO_PER_MS) +
-				       FRAME_MS;
-		res.speaking_ms += speaking ? FRAME_MS : 0;
-		res.last = speaking;
-	}
-	mem_deref(v);
-
-	return res;
-}
-
-/* ------------------------------------------------------ signals made here */
-
 /* White, about Gaussian, of variance 1; the same on every machine */
 static inline double vad_noise(uint32_t *seed)
 {
@@ -162,6 +130,181 @@ static inline double vad_noise(uint32_t *seed)
 
 	return sum - 6;
 }
+
+/* ------------------------------------------------- a bot, and its echo */
+
+enum {
+	VAD_BOT_MS = 1000,  /* it begins to speak      */
+	VAD_LEAD_MS = 300,  /* and is sent that early  */
+	VAD_REPLIES = 2,    /* with a pause of         */
+	VAD_PAUSE_MS = 700, /* between them            */
+};
+
+/* What it says: prompts of three voices, files of share/prompts or of the
+ * recordings */
+static const char *const vad_botv[][VAD_REPLIES] = {
+	{"en-apology", "en-closing"},
+	{"is-apology", "is-closing"},
+	{"long_pause", "oog_train"},
+};
+
+struct vad_bot {
+	uint8_t ulawv[VAD_SAMPLES_MAX];
+	int16_t pcmv[VAD_SAMPLES_MAX];  /* the same                        */
+	int16_t roomv[VAD_SAMPLES_MAX]; /* in a room, as loud on the whole */
+	size_t n;
+};
+
+static inline size_t vad_load_prompt(uint8_t *ulawv, size_t n,
+				     const char *name)
+{
+	static int16_t pcmv[VAD_SAMPLES_MAX];
+	char path[512];
+	size_t got;
+	FILE *f;
+
+	snprintf(path, sizeof(path), DATA_DIR "/../../share/prompts/%s.ul",
+		 name);
+	f = fopen(path, "rb");
+	if (!f) {
+		got = MIN(n, vad_load(pcmv, name, 0));
+		g711_ulaw_encode_n(ulawv, pcmv, got);
+		return got;
+	}
+	got = fread(ulawv, 1, n, f);
+	fclose(f);
+
+	return got;
+}
+
+/* A loudspeaker and a room: it returns some tones louder than others, and
+ * rings for 0.2 s */
+static inline void vad_make_room(struct vad_bot *bot)
+{
+	enum { TAPS = 800 };
+	static double v[VAD_SAMPLES_MAX];
+	double h[TAPS], dry = 0, wet = 0;
+	uint32_t seed = 7;
+
+	for (size_t k = 0; k < TAPS; k++)
+		h[k] = exp(-(double)k / 230) * vad_noise(&seed);
+	for (size_t i = 0; i < bot->n; i++) {
+		v[i] = 0;
+		for (size_t k = 0; k < MIN(i + 1, (size_t)TAPS); k++)
+			v[i] += h[k] * bot->pcmv[i - k];
+		dry += (double)bot->pcmv[i] * bot->pcmv[i];
+		wet += v[i] * v[i];
+	}
+	for (size_t i = 0; i < bot->n; i++)
+		bot->roomv[i] = vad_line(v[i] * sqrt(dry / wet));
+}
+
+static inline void vad_load_bot(struct vad_bot *bot,
+				const char *const replyv[VAD_REPLIES])
+{
+	enum { END = VAD_SAMPLES_MAX - AUDIO_RATE };
+	size_t n = 0;
+
+	memset(bot->ulawv, ULAW_SILENCE, sizeof(bot->ulawv));
+	for (size_t i = 0; i < VAD_REPLIES; i++) {
+		n += vad_load_prompt(bot->ulawv + n, END - n, replyv[i]);
+		n = MIN(n + VAD_PAUSE_MS * AUDIO_PER_MS, END);
+		n -= n % FRAME_SAMPLES;
+	}
+	bot->n = n;
+	g711_ulaw_decode_n(bot->pcmv, bot->ulawv, n);
+}
+
+/** Add the echo of what the bot says to what the line carries */
+static inline void vad_add_echo(int16_t *pcmv, const int16_t *botv, size_t n,
+				double db, uint32_t delay_ms)
+{
+	size_t at = (VAD_BOT_MS + delay_ms) * AUDIO_PER_MS;
+	double gain = pow(10, db / 20);
+
+	for (size_t i = 0; i < n && at + i < VAD_SAMPLES_MAX; i++)
+		pcmv[at + i] = vad_line(pcmv[at + i] + gain * botv[i]);
+}
+
+/* Playout sends no pauses between replies */
+static inline bool vad_is_pause(const struct vad_bot *bot, size_t at)
+{
+	for (size_t i = at; i < at + FRAME_SAMPLES; i++) {
+		if (bot->ulawv[i] != ULAW_SILENCE)
+			return false;
+	}
+
+	return true;
+}
+
+static inline size_t vad_send(struct vad *v, const struct vad_bot *bot,
+			      size_t sent, uint64_t until_ms,
+			      uint64_t start_ms)
+{
+	uint64_t at_ms;
+
+	while (sent < bot->n &&
+	       (at_ms = start_ms + sent / AUDIO_PER_MS) < until_ms) {
+		if (!vad_is_pause(bot, sent))
+			vad_played(v, bot->ulawv + sent, FRAME_SAMPLES, at_ms);
+		sent += FRAME_SAMPLES;
+	}
+
+	return sent;
+}
+
+/* ----------------------------------------------------------- its verdict */
+
+struct vad_verdict {
+	unsigned starts;
+	uint32_t first_ms; /* end of the frame that started it */
+	uint32_t speaking_ms;
+	bool last; /* still speaking */
+};
+
+/**
+ * @param skip Samples before the first frame
+ * @param bot  Who speaks meanwhile, and says so; NULL: nobody
+ */
+static inline struct vad_verdict vad_judge_over(const struct vad_form *form,
+						const int16_t *pcmv, size_t n,
+						size_t skip,
+						const struct vad_bot *bot)
+{
+	const uint64_t epoch_ms = 1234567;
+	struct vad_verdict res = {0};
+	struct vad *v = NULL;
+	size_t sent = 0;
+
+	if (form->alloch(&v))
+		abort();
+	for (size_t at = skip; at + FRAME_SAMPLES <= n; at += FRAME_SAMPLES) {
+		uint32_t end_ms = (uint32_t)(at / AUDIO_PER_MS) + FRAME_MS;
+		uint64_t now_ms = epoch_ms + end_ms;
+		bool speaking;
+
+		if (bot)
+			sent = vad_send(v, bot, sent, now_ms + VAD_LEAD_MS,
+					epoch_ms + VAD_BOT_MS);
+		speaking = vad_frame(v, pcmv + at, now_ms);
+		if (speaking && !res.last && !res.starts++)
+			res.first_ms = end_ms;
+		res.speaking_ms += speaking ? FRAME_MS : 0;
+		res.last = speaking;
+	}
+	mem_deref(v);
+
+	return res;
+}
+
+static inline struct vad_verdict vad_judge(const struct vad_form *form,
+					   const int16_t *pcmv, size_t n,
+					   size_t skip)
+{
+	return vad_judge_over(form, pcmv, n, skip, NULL);
+}
+
+/* ------------------------------------------------------ signals made here */
 
 static inline double vad_amplitude(double dbfs)
 {
