@@ -45,8 +45,9 @@ struct chat {
 	struct session s; /* first */
 	struct openai *o; /* the same as s.ds.dialog */
 	struct history history;
-	char *prompt;       /* of this call */
-	bool may_be_silent; /* nobody has asked anything */
+	char *prompt;          /* of this call */
+	bool may_be_silent;    /* nobody has asked anything */
+	struct http_req *warm; /* see warm_up() */
 
 	/* the turn in flight */
 	struct http_req *req;
@@ -517,11 +518,42 @@ static void chat_destructor(void *arg)
 	struct chat *c = arg;
 
 	stop(c);
+	mem_deref(c->warm);
 	mem_deref(c->tmr_wait);
 	mem_deref(c->tmr_pause);
 	mem_deref(c->prompt);
 	history_flush(&c->history);
 	session_close(&c->s);
+}
+
+static void warm_handler(int err, const struct http_resp *resp, void *arg)
+{
+	struct chat *c = arg;
+
+	(void)err;
+	(void)resp;
+	c->warm = mem_deref(c->warm);
+}
+
+/*
+ * The caller is being greeted by others: time to look the name up and to
+ * connect, so that the first question finds a connection. Whatever is answered
+ * will do.
+ */
+static void warm_up(struct session *s)
+{
+	struct chat *c = CONTAINER_OF(s, struct chat, s);
+	const char *const headerv[] = {c->o->auth, NULL};
+	const struct http_param prm = {
+		.method = "OPTIONS",
+		.url = c->o->url,
+		.headerv = headerv,
+		.timeout_ms = c->o->first_ms,
+		.body_max = WHOLE_MAX_BYTES,
+	};
+
+	(void)!http_request(&c->warm, c->o->net->http, &prm, NULL,
+			    warm_handler, c);
 }
 
 /* The model has not said it, and need not say it again */
@@ -553,6 +585,7 @@ static int chat_open(struct dialog_session **sp, struct dialog *d,
 		return ENOMEM;
 
 	c->o = CONTAINER_OF(d, struct openai, d);
+	c->s.idleh = warm_up;
 	err = session_open(&c->s, d, c->o->net, call, h, arg);
 	if (!err)
 		err = openai_prompt_print(&c->prompt, c->o, call, time(NULL));

@@ -16,6 +16,8 @@ static void flush_handler(void *arg)
 	if (s->opening) {
 		s->opening = false;
 		s->ds.h.openh(0, s->call_id, s->ds.arg);
+		if (s->idleh && !s->asking && mem_nrefs(s) > 1)
+			s->idleh(s);
 	}
 	/* what openh began waits for the next turn of the loop */
 	if (answerh && answerh == s->answerh && session_is_on(s, s->turn)) {

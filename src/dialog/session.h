@@ -19,6 +19,8 @@ struct session {
 	struct loop *loop;
 	struct loop_flush flush;
 	void (*answerh)(struct session *s); /* see session_later() */
+	void (*idleh)(struct session *s);   /* open, and nothing is asked yet;
+					     * NULL: of no interest */
 	char *call_id;
 	bool opening;   /* openh is still owed */
 	bool asking;    /* a turn is in flight */

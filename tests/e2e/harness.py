@@ -145,7 +145,9 @@ class Peer(Process):
                          subprocess.PIPE)
         self.name = script
         self.port = int(self.wait_line(r'port"?[=: ]+(\d{2,5})')[1])
-        self.held = hold(self.port)
+        # an example, which is no peer of ours, does not share its port
+        self.held = hold(self.port) if (PEERS / script).parent == PEERS \
+            else None
 
     def end(self, timeout=BOUND):
         # its exit status is no subject of ours

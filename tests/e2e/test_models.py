@@ -183,6 +183,20 @@ def test_prompt_file(t):
         assert status != 0 and text in output, output
 
 
+def test_greeted_by_convod(t):
+    """The model knows of it, and is connected to meanwhile"""
+    bot = model(t, GREETING="Hello from us.")
+    wait_for(lambda: any("warm" in r for r in bot.requests()), "connected")
+    wait_for(lambda: bot.caller.marks, "the greeting heard")
+    bot.caller.say(words(1))
+    bot.says("You said one")
+    warm, asked = bot.requests()
+    assert warm["warm"] == asked["port"], "another connection"
+    assert asked["body"]["messages"][1]["content"] == \
+        '[The caller has been greeted: "Hello from us."]\none'
+    bot.end()
+
+
 def test_rasa(t):
     bot = Bot(t, "rasa_server.py", "rasa", "--token", "t0p",
               "--log", "peer.jsonl", query="?token=t0p&stream=true", replies={

@@ -113,10 +113,16 @@ class Handler(BaseHTTPRequestHandler):
                                        "param": None, "code": code}},
                     headers=headers)
 
+    def do_OPTIONS(self):
+        """Somebody who connects before there is a question"""
+        self.state.record(warm=self.client_address[1])
+        self.answer(405, {"error": "method not allowed"})
+
     def do_POST(self):
         body = json.loads(self.rfile.read(
             int(self.headers.get("Content-Length") or 0)))
         self.state.record(path=self.path, body=body,
+                          port=self.client_address[1],
                           authorization=self.headers.get("Authorization"))
         key = self.state.args.key
         if self.path != "/v1/chat/completions":

@@ -32,6 +32,7 @@ static struct world {
 	struct step stepv[REQUESTS_MAX];
 	atomic_int requests;
 	atomic_int closed; /* held connections that the client closed */
+	atomic_int warm;   /* connections made before there was a question */
 	char headv[REQUESTS_MAX][2048];
 	char bodyv[REQUESTS_MAX][16384];
 } world = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -42,6 +43,12 @@ static bool serve(struct fake_http *f, int fd, const char *path,
 	struct step step;
 	char line[128], byte;
 	int n;
+
+	if (str_starts(head, "OPTIONS ")) {
+		fake_answer(fd, 405, "", "", 0);
+		atomic_fetch_add(&world.warm, 1);
+		return true;
+	}
 
 	pthread_mutex_lock(&world.lock);
 	n = atomic_load(&world.requests);
@@ -191,7 +198,7 @@ static int setup(void **state)
 
 	memset(&f, 0, sizeof(f));
 	memset(world.stepv, 0, sizeof(world.stepv));
-	world.requests = world.closed = 0;
+	world.requests = world.closed = world.warm = 0;
 	fake_http_open(&f.server, serve, NULL);
 	(void)snprintf(f.url, sizeof(f.url), "openai+%s", f.server.url);
 	*state = &f;
@@ -871,6 +878,35 @@ static void test_prompts(void **state)
 	json_decref(params);
 }
 
+/* While others greet, the connection is made that the question goes to */
+static void test_connects_before_the_question(void **state)
+{
+	struct fixture *f = *state;
+
+	world.stepv[0] = (struct step){200, NULL, SAYS("Já.") DONE, false};
+	begin(f);
+	await(f, &world.warm, 1);
+	for (int i = 0; i < 10; i++)
+		loop_turn(f->loop, false); /* its answer is there to be read */
+	converse(f, "halló", 0);
+	assert_int_equal(f->server.conns, 1);
+	assert_int_equal(world.requests, 1);
+
+	/* not when there is something to ask at once */
+	tear_down(f);
+	memset(f, 0, offsetof(struct fixture, server));
+	world.requests = world.warm = 0;
+	assert_int_equal(set_up(f, f->url, 5000), 0);
+	converse(f, "halló", 0);
+	assert_int_equal(world.warm, 0);
+
+	/* dropped meanwhile */
+	tear_down(f);
+	memset(f, 0, offsetof(struct fixture, server));
+	f->opened = 0;
+	begin(f);
+}
+
 /* What convod greets with is no news to the model */
 static void test_greeting_is_known(void **state)
 {
@@ -952,6 +988,7 @@ int main(void)
 		TEST(test_urls),
 		TEST(test_settings),
 		TEST(test_prompts),
+		TEST(test_connects_before_the_question),
 		TEST(test_greeting_is_known),
 		TEST(test_out_of_memory),
 	};
