@@ -4,14 +4,13 @@
 #ifndef CONVOD_FAKE_VOICE_H
 #define CONVOD_FAKE_VOICE_H
 
-#include <dirent.h>
 #include <stdio.h>
 #include <unistd.h>
 #include <convod/log.h>
 #include <convod/metrics.h>
 #include <convod/str.h>
 #include <convod/voice.h>
-#include "test.h"
+#include "folder.h"
 
 enum { MAX_MS = 60000, CLIP_MAX = MAX_MS * 8, MB = 1 << 20, NEVER_MS = 60000 };
 
@@ -35,7 +34,7 @@ struct fixture {
 	struct voice_cache *cache;
 	struct fake *first, *second;
 	struct voice *voice;
-	char dir[64];
+	char dir[FOLDER_MAX]; /* of the cache, or "" */
 };
 
 /* ------------------------------------------------------------ the voices */
@@ -184,18 +183,6 @@ static inline int set_up(struct fixture *f)
 	return err;
 }
 
-static inline void remove_folder(const char *path)
-{
-	DIR *d = opendir(path);
-	struct dirent *e;
-
-	while (d && (e = readdir(d)))
-		(void)unlinkat(dirfd(d), e->d_name, 0);
-	if (d)
-		closedir(d);
-	(void)rmdir(path);
-}
-
 static inline void tear_down(struct fixture *f)
 {
 	mem_deref(f->voice);
@@ -223,14 +210,8 @@ static inline int setup(void **state)
 static inline int teardown(void **state)
 {
 	struct fixture *f = *state;
-	char files[80];
 
 	tear_down(f);
-	(void)snprintf(files, sizeof(files), "%s/voice", f->dir);
-	if (*f->dir) {
-		remove_folder(files);
-		remove_folder(f->dir);
-	}
 	assert_int_equal(metrics_gauge_value(M_TTS_CIRCUITS_OPEN), 0);
 	free(f);
 

@@ -16,13 +16,13 @@
 #include <convod/metrics.h>
 #include <convod/voice.h>
 #include "../../src/tts/cache_file.h"
-#include "test.h"
+#include "folder.h"
 
 enum { CLIP_MAX = 80000, BLOCK = 4096, MB = 1 << 20 };
 
 struct fixture {
-	char dir[64];   /* DATA_DIR */
-	char files[80]; /* DATA_DIR/voice */
+	char dir[FOLDER_MAX]; /* DATA_DIR */
+	char files[80];       /* DATA_DIR/voice */
 	struct loop *loop;
 	struct voice_cache *cache;
 };
@@ -163,25 +163,12 @@ static void keep(struct fixture *f, unsigned i, struct clip *c)
 	voice_cache_keep(f->cache, f->loop, &key, c);
 }
 
-static void remove_folder(const char *path)
-{
-	DIR *d = opendir(path);
-	struct dirent *e;
-
-	while (d && (e = readdir(d)))
-		(void)unlinkat(dirfd(d), e->d_name, 0);
-	if (d)
-		closedir(d);
-	(void)rmdir(path);
-}
-
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 
 	assert_non_null(f);
-	(void)snprintf(f->dir, sizeof(f->dir), "/tmp/convod-cache-XXXXXX");
-	assert_non_null(mkdtemp(f->dir));
+	folder_make(f->dir);
 	(void)snprintf(f->files, sizeof(f->files), "%s/voice", f->dir);
 	assert_int_equal(loop_alloc(&f->loop), 0);
 	*state = f;
@@ -197,8 +184,6 @@ static int teardown(void **state)
 	mem_deref(f->loop);
 	assert_int_equal(metrics_gauge_value(M_TTS_CACHE_BYTES), 0);
 	assert_int_equal(metrics_gauge_value(M_TTS_CACHE_DISK_BYTES), 0);
-	remove_folder(f->files);
-	remove_folder(f->dir);
 	free(f);
 
 	return 0;
@@ -698,7 +683,7 @@ static void test_folder_goes_away(void **state)
 
 	assert_int_equal(open_cache(f, 0, MB), 0);
 	assert_int_equal(store(f, 1, 100), 0);
-	remove_folder(f->files);
+	folder_remove(f->files);
 	assert_int_equal(store(f, 2, 100), ENOENT);
 	assert_int_equal(load(f, 1, &got), ENOENT);
 }
@@ -731,14 +716,11 @@ static void test_folder_to_read_only(void **state)
 static void test_folder_that_cannot_be(void **state)
 {
 	struct fixture *f = *state;
-	char path[64];
 
-	(void)snprintf(path, sizeof(path), "%s", f->dir);
 	(void)snprintf(f->dir, sizeof(f->dir), "/dev/null");
 	assert_int_equal(open_cache(f, MB, MB), ENOTDIR);
 	(void)snprintf(f->dir, sizeof(f->dir), "/nonexistent/folder");
 	assert_int_equal(open_cache(f, MB, MB), ENOENT);
-	(void)snprintf(f->dir, sizeof(f->dir), "%s", path);
 }
 
 static void test_more_than_the_disk_takes(void **state)
@@ -887,7 +869,7 @@ static int keep_body(void *arg)
 	mem_deref(got);
 	f->loop = mem_deref(f->loop);
 	f->cache = mem_deref(f->cache);
-	remove_folder(f->files);
+	folder_remove(f->files);
 
 	return err;
 }

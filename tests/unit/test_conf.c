@@ -2,7 +2,7 @@
 #include <unistd.h>
 #include <sys/stat.h>
 #include <convod/conf.h>
-#include "test.h"
+#include "folder.h"
 
 static const char *table_getenv(const char *name, void *arg)
 {
@@ -254,12 +254,11 @@ static void write_file(const char *dir, const char *name, const char *text)
 static void test_local_over_env_and_process_over_both(void **state)
 {
 	static const char *const kv[] = {"HOST", "0.0.0.0", NULL};
-	char dir[] = "/tmp/convod-conf-XXXXXX", errbuf[CONF_ERR_MAX];
-	char path[300];
+	char dir[FOLDER_MAX], errbuf[CONF_ERR_MAX];
 	struct conf *c = NULL;
 
 	(void)state;
-	assert_non_null(mkdtemp(dir));
+	folder_make(dir);
 	write_file(dir, ".env", "PORT=1\nHOST=a\nADMIN_PORT=7\nOTHER=x\n");
 	write_file(dir, ".env.local", "PORT=2\nHOST=b\n");
 	assert_int_equal(conf_load(&c, dir, table_getenv,
@@ -274,12 +273,6 @@ static void test_local_over_env_and_process_over_both(void **state)
 	assert_int_equal(conf_load(&c, dir, table_getenv, NULL, errbuf),
 			 EINVAL);
 	assert_non_null(strstr(errbuf, ".env.local:2: PORT"));
-
-	(void)snprintf(path, sizeof(path), "%s/.env", dir);
-	unlink(path);
-	(void)snprintf(path, sizeof(path), "%s/.env.local", dir);
-	unlink(path);
-	rmdir(dir);
 }
 
 static int load_body(void *arg)

@@ -5,13 +5,16 @@
 
 /* --------------------------------------------------------------- prewarm */
 
-static void write_file(char *path, const char *text, size_t n)
+static void write_file(char path[FOLDER_MAX], const char *text, size_t n)
 {
-	int fd = mkstemp(path);
+	FILE *file;
 
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, text, n), (ssize_t)n);
-	close(fd);
+	folder_make(path);
+	(void)strcat(path, "/texts");
+	file = fopen(path, "w");
+	assert_non_null(file);
+	assert_int_equal(fwrite(text, 1, n, file), n);
+	fclose(file);
 }
 
 static void test_prewarm(void **state)
@@ -20,7 +23,7 @@ static void test_prewarm(void **state)
 				   "Three.\n \t\n#Four.\nFive.\nSix.\nSeven.";
 	enum { TEXTS = 6 };
 	struct fixture *f = *state;
-	char path[] = "/tmp/convod-prewarm-XXXXXX";
+	char path[FOLDER_MAX];
 	struct prewarm *p;
 	unsigned line, spoken = 0;
 	struct caller c;
@@ -51,14 +54,13 @@ static void test_prewarm(void **state)
 		loop_turn(f->net.loop, false);
 	assert_int_equal(f->first->asked, TEXTS);
 	mem_deref(p);
-	unlink(path);
 }
 
 static void test_prewarm_meets_failures(void **state)
 {
 	static const char text[] = "1\n2\n3\n4\n5\n6\n7\n8\n";
 	struct fixture *f = *state;
-	char path[] = "/tmp/convod-prewarm-XXXXXX";
+	char path[FOLDER_MAX];
 	struct prewarm *p;
 	unsigned line;
 
@@ -82,7 +84,6 @@ static void test_prewarm_meets_failures(void **state)
 		loop_turn(f->net.loop, false);
 	mem_deref(p);
 	assert_int_equal(busy(f->first), 0);
-	unlink(path);
 }
 
 static void test_prewarm_files_that_are_wrong(void **state)
@@ -104,7 +105,7 @@ static void test_prewarm_files_that_are_wrong(void **state)
 	unsigned line;
 
 	for (size_t i = 0; i < ARRAY_SIZE(tests); i++) {
-		char path[] = "/tmp/convod-prewarm-XXXXXX";
+		char path[FOLDER_MAX];
 		char *lines = malloc(tests[i].n);
 
 		assert_non_null(lines);
@@ -115,7 +116,6 @@ static void test_prewarm_files_that_are_wrong(void **state)
 		assert_int_equal(prewarm_alloc(&p, f->voice, path, &line),
 				 tests[i].err);
 		assert_int_equal(line, tests[i].line);
-		unlink(path);
 	}
 	assert_int_equal(prewarm_alloc(&p, f->voice, "/nonexistent", &line),
 			 ENOENT);
@@ -140,12 +140,11 @@ static int prewarm_body(void *arg)
 
 static void test_out_of_memory(void **state)
 {
-	char path[] = "/tmp/convod-prewarm-XXXXXX";
+	char path[FOLDER_MAX];
 
 	(void)state;
 	write_file(path, "one\n", 4);
 	oom_loop(prewarm_body, path);
-	unlink(path);
 }
 
 int main(void)

@@ -1,5 +1,4 @@
 /* What a recording holds: both sides at the right time, on a real disk */
-#include <ftw.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,35 +8,23 @@
 #include <convod/metrics.h>
 #include <convod/record.h>
 #include "../../src/server/recorder.h"
-#include "test.h"
+#include "folder.h"
 
 struct fixture {
-	char dir[64];
+	char dir[FOLDER_MAX];
 	struct loop *loop;
 	struct recorder *r;
 };
 
-static int remove_entry(const char *path, const struct stat *st, int type,
-			struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-
-	return remove(path);
-}
-
 static void set_up(struct fixture *f)
 {
-	(void)snprintf(f->dir, sizeof(f->dir), "/tmp/convod-test-XXXXXX");
-	assert_non_null(mkdtemp(f->dir));
+	folder_make(f->dir);
 	assert_int_equal(loop_alloc(&f->loop), 0);
 }
 
 static void tear_down(struct fixture *f)
 {
 	mem_deref(f->loop);
-	(void)nftw(f->dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
 	assert_int_equal(mem_blocks(), 0);
 }
 

@@ -301,8 +301,7 @@ static void restart(struct fixture *f)
 
 static void use_folder(struct fixture *f)
 {
-	(void)snprintf(f->dir, sizeof(f->dir), "/tmp/convod-voice-XXXXXX");
-	assert_non_null(mkdtemp(f->dir));
+	folder_make(f->dir);
 	restart(f);
 }
 
