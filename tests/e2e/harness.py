@@ -16,6 +16,7 @@ import sys
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -46,6 +47,25 @@ class Skip(Exception):
     """Raised by a test that cannot run here, with the reason"""
 
 
+def in_parallel(rows, at_once=8):
+    """Run (name, function, arguments…); all the failures at once.
+
+    What a thread has started dies with it, so each ends its own."""
+    failures = []
+
+    def run(name, function, *args):
+        try:
+            function(*args)
+        except BaseException as error:
+            failures.append(f"{name}: {error!r}")
+
+    with ThreadPoolExecutor(at_once) as pool:
+        for row in rows:
+            pool.submit(run, *row)
+    assert not failures, "\n".join(failures)
+
+
+STARTING = threading.Lock()  # fork() by two threads at once may hang
 LIBC = ctypes.CDLL(None)
 PR_SET_PDEATHSIG = 1
 
@@ -62,10 +82,11 @@ class Process:
         self.name = Path(command[0]).name
         self.lines = []
         self.killed = False
-        self.proc = subprocess.Popen(
-            command, env=env, cwd=cwd, stdin=stdin,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            preexec_fn=die_with_parent)
+        with STARTING:
+            self.proc = subprocess.Popen(
+                command, env=env, cwd=cwd, stdin=stdin,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                preexec_fn=die_with_parent)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
 
@@ -136,8 +157,7 @@ def hold(port=0):
 
 
 class Peer(Process):
-    """One of tests/peers/, on a free port, which it prints. The port stays its
-    own until the test ends: another may take its place."""
+    """One of tests/peers/, on a free port, which it prints"""
 
     def __init__(self, script, args, env, cwd):
         # ends with its standard input, which we hold
@@ -145,14 +165,16 @@ class Peer(Process):
                          subprocess.PIPE)
         self.name = script
         self.port = int(self.wait_line(r'port"?[=: ]+(\d{2,5})')[1])
-        # an example, which is no peer of ours, does not share its port
-        self.held = hold(self.port) if (PEERS / script).parent == PEERS \
-            else None
+
+    def kill(self):
+        """Its port stays free, for the one that takes its place"""
+        self.held = hold(self.port)
+        super().kill()
 
     def end(self, timeout=BOUND):
         # its exit status is no subject of ours
         if not self.killed:
-            self.kill()
+            super().kill()
 
 
 class Daemon(Process):

@@ -5,16 +5,11 @@ Each file of conversation/ is one: its steps, and in its comments
 where more may come) and `#~ pattern` lines of its log that must be there.
 """
 import re
-import threading
-from concurrent.futures import ThreadPoolExecutor
 
-from harness import DATA, HERE
+from harness import DATA, HERE, in_parallel
 
 SCRIPTS = HERE / "conversation"
 AUDIO = DATA.parent / "audio"
-AT_ONCE = 6
-
-starting = threading.Lock()  # of the harness' list of processes
 
 
 def marked(text, mark):
@@ -25,8 +20,7 @@ def converse(t, path):
     """Run one script; what went wrong, or None"""
     text = path.read_text()
     settings = dict(line.split("=", 1) for line in marked(text, ":"))
-    with starting:
-        daemon = t.daemon(**settings)
+    daemon = t.daemon(**settings)
     script = t.cwd / path.name
     script.write_text(re.sub(r"(?m)^(say|interrupt) (\S+)",
                              rf"\1 {AUDIO}/\2", text))
@@ -49,6 +43,4 @@ def test_scripts(t):
     """They take their time, but hardly any work: some at once"""
     scripts = sorted(SCRIPTS.glob("*.call"))
     assert len(scripts) > 10
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        for _ in pool.map(lambda path: converse(t, path), scripts):
-            pass
+    in_parallel((path.name, converse, t, path) for path in scripts)

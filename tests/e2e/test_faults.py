@@ -5,9 +5,8 @@ right counter moves, and once the peer is well again the next turn is answered.
 """
 import socket
 import threading
-from concurrent.futures import ThreadPoolExecutor
 
-from harness import HERE, hold, wait_for
+from harness import HERE, hold, in_parallel, wait_for
 from test_call import words
 from trouble import Masdif
 
@@ -16,8 +15,7 @@ APOLOGY = (PROMPTS / "is-apology.ul").read_bytes()
 WAIT = (PROMPTS / "is-wait.ul").read_bytes()
 CLIP = words(9, 11, end_ms=0)  # what the bot answers: known, byte by byte
 FADE = 40                      # samples that playout fades in or out
-BEGIN = 3200                   # enough of a prompt to know it by
-AT_ONCE = 8                    # rows
+PIECE = 3200                   # enough of a prompt to know it by
 
 # stage, fault: counter that moves, what the caller hears of it
 MASDIF = {
@@ -37,19 +35,27 @@ LIMITS = {"DIALOG_TIMEOUT_MS": 1500, "AUDIO_TIMEOUT_MS": 1500,
           # a name that is allowed, and leads to where nobody is let in
           "AUDIO_HOSTS": "localhost"}
 
-starting = threading.Lock()
-
-
 def start(t, axy_port, masdif, **settings):
-    with starting:
-        return t.daemon(ASR_SERVER_URL=f"grpc://127.0.0.1:{axy_port}",
-                        MASDIF_SERVER_URL=masdif.url, **LIMITS, **settings)
+    return t.daemon(ASR_SERVER_URL=f"grpc://127.0.0.1:{axy_port}",
+                    MASDIF_SERVER_URL=masdif.url, **LIMITS, **settings)
 
 
 def hears(caller, sound, what, since=0, timeout=40):
     wait_for(lambda: sound in caller.heard[since:] or
              caller.closed is not None, f"the caller hears {what}", timeout)
     assert caller.closed is None, f"{what}: closed {caller.closed}"
+
+
+def is_said(prompt, heard):
+    """Some of it at least: the caller's own words may have cut it"""
+    return any(prompt[at + FADE:at + PIECE - FADE] in heard
+               for at in range(0, len(prompt) - PIECE, PIECE))
+
+
+def hears_apology(caller):
+    wait_for(lambda: is_said(APOLOGY, caller.heard) or
+             caller.closed is not None, "the caller hears the apology", 40)
+    assert caller.closed is None, f"the apology: closed {caller.closed}"
 
 
 def answered(caller, masdif, number=2):
@@ -79,9 +85,9 @@ def masdif_row(t, axy, stage, fault):
         caller.say(words(1))
     counter = MASDIF[stage, fault]
     daemon.wait_metric(counter, timeout=40)
-    hears(caller, APOLOGY[FADE:BEGIN], "the apology")
+    hears_apology(caller)
     if fault == "hang":
-        assert WAIT[FADE:BEGIN] in caller.heard, "left in silence"
+        assert is_said(WAIT, caller.heard), "left in silence"
     assert daemon.metric("apologies_total") == 1, "apologies"
     assert masdif.foreign_hits == 0, "a foreign host was asked"
 
@@ -92,24 +98,6 @@ def masdif_row(t, axy, stage, fault):
     assert masdif.overlaps == 0, "overlaps"
     finish(daemon, caller)
     masdif.close()
-
-
-def in_parallel(rows):
-    """Run (name, function, arguments…); all the failures at once.
-
-    What a thread has started dies with it, so each ends its own."""
-    failures = []
-
-    def run(name, function, *args):
-        try:
-            function(*args)
-        except BaseException as error:
-            failures.append(f"{name}: {error!r}")
-
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        for row in rows:
-            pool.submit(run, *row)
-    assert not failures, "\n".join(failures)
 
 
 def test_masdif_fails_in_every_way(t):
@@ -185,8 +173,7 @@ class Silent:
 def recogniser(t, fault):
     if fault in ("refuse", "silent", "nonsense"):
         return Silent(fault)
-    with starting:
-        return t.peer("axy_server.py", "--fault", fault)
+    return t.peer("axy_server.py", "--fault", fault)
 
 
 def recogniser_row(t, fault, counter):
@@ -196,14 +183,13 @@ def recogniser_row(t, fault, counter):
     caller = t.caller(daemon).start()
     # more than three seconds, so that it shows that nobody hears
     caller.say(words(*[n % 8 + 1 for n in range(20)]))
-    hears(caller, APOLOGY[FADE:BEGIN], "the apology")
+    hears_apology(caller)
     if counter:
         assert daemon.metric(counter) >= 1
     assert daemon.metric("apologies_total") >= 1
 
     peer.kill()
-    with starting:
-        axy = t.peer("axy_server.py", "--port", str(peer.port))
+    axy = t.peer("axy_server.py", "--port", str(peer.port))
     axy.wait_line('"event": "stream"', 40)
     wait_for(lambda: not caller.speech, "all is said")
     answered(caller, masdif, 5)
@@ -229,7 +215,7 @@ def test_recogniser_for_good(t):
     masdif = Masdif(CLIP)
     daemon = start(t, axy.port, masdif)
     caller = t.caller(daemon).start()
-    hears(caller, APOLOGY[FADE:BEGIN], "the apology")
+    hears_apology(caller)
     assert daemon.metric("asr_failed_total") == 1
     # keys still work
     for digit in "42#":
@@ -242,13 +228,12 @@ def test_words_said_while_masdif_opens_are_not_lost(t):
     """The recogniser waits for Masdif's id, but not until words get lost"""
     axy = t.peer("axy_server.py")
     masdif = Masdif(CLIP, delay=lambda stage: 7 if stage == "create" else 0)
-    with starting:
-        daemon = t.daemon(ASR_SERVER_URL=f"grpc://127.0.0.1:{axy.port}",
-                          MASDIF_SERVER_URL=masdif.url,
-                          SILENCE_LIMIT_MS=2000, WORKERS=1)
+    daemon = t.daemon(ASR_SERVER_URL=f"grpc://127.0.0.1:{axy.port}",
+                      MASDIF_SERVER_URL=masdif.url,
+                      SILENCE_LIMIT_MS=2000, WORKERS=1)
     caller = t.caller(daemon).start()
     caller.say(words(1, 2))
-    hears(caller, WAIT[FADE:BEGIN], "that it takes a moment")
+    hears(caller, WAIT[FADE:PIECE], "that it takes a moment")
     hears(caller, CLIP[FADE:-FADE], "an answer")
     assert b'"one two"' in masdif.seen("turn")[0][1]
     assert daemon.metric("asr_samples_lost_total") == 0

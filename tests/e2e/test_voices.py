@@ -3,15 +3,18 @@
 The peer speaks tones of 1 kHz whose length is the text's, so a wrong rate, a
 wrong format or a lost piece can be heard.
 """
+import itertools
 import json
 
 from caller import SILENCE
-from harness import wait_for
+from harness import in_parallel, wait_for
 from test_call import words
 
 MS_PER_BYTE = 40  # as tests/peers/voice_server.py has it
 TONE_HZ = 1000
 TEXT = "one two three"
+
+serial = itertools.count()
 
 # scheme, what follows the address, settings, path of the request
 VENDORS = {
@@ -60,7 +63,7 @@ class Line:
     def __init__(self, t, name, *faults, **more):
         rest, settings, self.path = VENDORS[name]
         key = settings.get("TTS_KEY") or settings.get("TTS_API_KEY")
-        self.log = t.cwd / f"voice-{name}.jsonl"
+        self.log = t.cwd / f"voice-{next(serial)}.jsonl"
         self.voice = t.peer("voice_server.py", "--log", str(self.log),
                             *(["--key", key] if key else []), *faults)
         self.axy = t.peer("axy_server.py")
@@ -89,6 +92,10 @@ class Line:
         self.caller.hang_up()
         self.daemon.wait_idle()
 
+    def end(self):
+        self.hang_up()
+        self.daemon.end()
+
 
 def spoken(t, name, *faults, **more):
     """The caller hears the text, whole and at the right pitch"""
@@ -98,7 +105,7 @@ def spoken(t, name, *faults, **more):
     asked = [r for r in line.requests() if r["path"] != "/auth/v1"]
     assert [r["path"] for r in asked] == [line.path], asked
     assert TEXT in asked[0]["body"], asked
-    line.hang_up()
+    line.end()
     return line
 
 
@@ -134,8 +141,8 @@ def test_convert(t):
 
 
 def test_pieces_of_odd_size(t):
-    for name in ("tiro", "openai", "deepgram", "convert"):
-        spoken(t, name, "--fault", "split")
+    in_parallel((name, spoken, t, name, "--fault", "split")
+                for name in ("tiro", "openai", "deepgram", "convert"))
 
 
 def test_half_a_sample(t):
@@ -145,9 +152,10 @@ def test_half_a_sample(t):
 
 def test_other_formats_than_asked(t):
     """A WAV of any rate, where raw μ-law or PCM was asked for"""
-    for name in ("tiro", "openai", "elevenlabs"):
-        spoken(t, name, "--fault", "wav24")
-    spoken(t, "deepgram", "--fault", "wav")
+    in_parallel((name, spoken, t, name, "--fault", fault)
+                for name, fault in (("tiro", "wav24"), ("openai", "wav24"),
+                                    ("elevenlabs", "wav24"),
+                                    ("deepgram", "wav")))
 
 
 def test_slow_rest_is_no_failure(t):
@@ -162,17 +170,21 @@ def failed(t, name, *faults, failures=1, **more):
     line.daemon.wait_metric("apologies_total")
     assert line.daemon.metric("tts_failed_total") == failures
     wait_for(lambda: len(loud(line.caller.heard)) > 4000, "the apology")
-    line.hang_up()
+    line.end()
     return line
 
 
 def test_wrong_key(t):
-    for name in ("openai", "elevenlabs", "deepgram", "azure"):
-        setting = "TTS_API_KEY" if name == "deepgram" else "TTS_KEY"
-        line = failed(t, name, **{setting: "wrong"})
-        line.daemon.wait_line(r'event="voice failed".* status=401')
-    line = failed(t, "grammatek", TTS_KEY="me:wrong")
-    line.daemon.wait_line(r'event="no token for the voice".* status=401')
+    def refused(name, setting, key, event):
+        line = failed(t, name, **{setting: key})
+        line.daemon.wait_line(f'event="{event}".* status=401')
+
+    in_parallel((row[0], refused, *row) for row in (
+        ("openai", "TTS_KEY", "wrong", "voice failed"),
+        ("elevenlabs", "TTS_KEY", "wrong", "voice failed"),
+        ("deepgram", "TTS_API_KEY", "wrong", "voice failed"),
+        ("azure", "TTS_KEY", "wrong", "voice failed"),
+        ("grammatek", "TTS_KEY", "me:wrong", "no token for the voice")))
 
 
 def test_token_has_run_out(t):
@@ -196,9 +208,10 @@ def test_what_the_vendor_says_is_logged(t):
 
 def test_no_audio(t):
     """Pages, errors with 200, noise, silence and nothing are not played"""
-    for fault in ("html", "json", "empty", "unavailable", "aac", "silence"):
-        for name in ("deepgram", "tiro"):
-            failed(t, name, "--fault", fault)
+    in_parallel((f"{name} {fault}", failed, t, name, "--fault", fault)
+                for fault in ("html", "json", "empty", "unavailable", "aac",
+                              "silence")
+                for name in ("deepgram", "tiro"))
 
 
 def test_no_answer(t):
@@ -243,12 +256,15 @@ def test_answer_after_the_call(t):
 
 def test_what_came_is_played(t):
     """A body that breaks off: the caller hears what there is"""
-    for name, fault in (("deepgram", "cut"), ("tiro", "cut"),
-                        ("deepgram", "reset"), ("openai", "reset")):
+    def played(name, fault):
         line = Line(t, name, "--fault", fault)
         assert_tone(line.hear(), MS_PER_BYTE * len(TEXT) / 2, name)
         line.daemon.wait_metric("tts_failed_total")
-        line.hang_up()
+        line.end()
+
+    in_parallel((" ".join(row), played, *row) for row in (
+        ("deepgram", "cut"), ("tiro", "cut"), ("deepgram", "reset"),
+        ("openai", "reset")))
 
 
 def test_cut_is_not_cached(t):

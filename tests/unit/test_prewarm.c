@@ -5,12 +5,15 @@
 
 /* --------------------------------------------------------------- prewarm */
 
-static void write_file(char path[FOLDER_MAX], const char *text, size_t n)
+enum { PATH = FOLDER_MAX + 8 };
+
+static void write_file(char path[PATH], const char *text, size_t n)
 {
+	char dir[FOLDER_MAX];
 	FILE *file;
 
-	folder_make(path);
-	(void)strcat(path, "/texts");
+	folder_make(dir);
+	(void)snprintf(path, PATH, "%s/texts", dir);
 	file = fopen(path, "w");
 	assert_non_null(file);
 	assert_int_equal(fwrite(text, 1, n, file), n);
@@ -23,7 +26,7 @@ static void test_prewarm(void **state)
 				   "Three.\n \t\n#Four.\nFive.\nSix.\nSeven.";
 	enum { TEXTS = 6 };
 	struct fixture *f = *state;
-	char path[FOLDER_MAX];
+	char path[PATH];
 	struct prewarm *p;
 	unsigned line, spoken = 0;
 	struct caller c;
@@ -60,7 +63,7 @@ static void test_prewarm_meets_failures(void **state)
 {
 	static const char text[] = "1\n2\n3\n4\n5\n6\n7\n8\n";
 	struct fixture *f = *state;
-	char path[FOLDER_MAX];
+	char path[PATH];
 	struct prewarm *p;
 	unsigned line;
 
@@ -105,7 +108,7 @@ static void test_prewarm_files_that_are_wrong(void **state)
 	unsigned line;
 
 	for (size_t i = 0; i < ARRAY_SIZE(tests); i++) {
-		char path[FOLDER_MAX];
+		char path[PATH];
 		char *lines = malloc(tests[i].n);
 
 		assert_non_null(lines);
@@ -140,7 +143,7 @@ static int prewarm_body(void *arg)
 
 static void test_out_of_memory(void **state)
 {
-	char path[FOLDER_MAX];
+	char path[PATH];
 
 	(void)state;
 	write_file(path, "one\n", 4);
