@@ -93,7 +93,8 @@ configure() { # NAME MESON-OPTION...
 }
 
 # Run tests of a build directory and count their cases. More at once than there
-# are cores: most wait more than they work, since a call takes as long as it does.
+# are cores: most wait more than they work, since a call takes as long as it
+# does.
 meson_tests() { # NAME MESON-TEST-OPTION...
 	local dir=build/$1 rc=0
 
@@ -143,13 +144,15 @@ suppressions=$PWD/tests/tsan.supp"
 			--wrapper "$(without_aslr)"
 }
 
+# Here they work, and what they wait for has its time limits all the same
 step_valgrind() {
 	local which=(--no-suite slow)
 
 	! $long || which=()
 	configure plain &&
 		ninja -C build/plain &&
-		meson_tests plain --suite unit "${which[@]}" -t 20 --wrapper \
+		meson_tests plain --suite unit "${which[@]}" -t 20 \
+			--num-processes "$(nproc)" --wrapper \
 			"valgrind --quiet --error-exitcode=99 --leak-check=full \
 --errors-for-leak-kinds=definite,indirect,possible --num-callers=30 \
 --suppressions=$PWD/tests/valgrind.supp"

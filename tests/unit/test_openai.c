@@ -710,6 +710,13 @@ static void test_endless_answer(void **state)
 	await(f, &world.closed, 1);
 }
 
+static void answer_with(struct fixture *f, const char *body, int err)
+{
+	world.stepv[world.requests] = (struct step){200, NULL, body, false};
+	converse(f, "halló", err);
+	fake_http_idle(&f->server); /* it may still be sending the body */
+}
+
 /* What is too much is not asked for twice */
 static void test_hostile_sizes(void **state)
 {
@@ -721,26 +728,17 @@ static void test_hostile_sizes(void **state)
 	begin(f);
 	memset(body, ' ', SIZE);
 	body[SIZE] = '\0';
-	world.stepv[0] = (struct step){200, NULL, body, false};
-	converse(f, "halló", EOVERFLOW);
-	assert_int_equal(world.requests, 1);
-	fake_http_idle(&f->server); /* it may still be sending the body */
+	answer_with(f, body, EOVERFLOW);
 
 	/* one event, brackets inside of brackets */
 	memset(body, '[', EVENT);
 	memcpy(body, "data: ", 6);
 	memcpy(body + EVENT / 3, "\n\n", 3);
-	world.stepv[1] = (struct step){200, NULL, body, false};
-	converse(f, "halló", EPROTO);
-	fake_http_idle(&f->server);
-	body[EVENT / 3] = '[';
-	body[EVENT / 3 + 1] = '[';
-	body[EVENT / 3 + 2] = '[';
+	answer_with(f, body, EPROTO);
+	memset(body + EVENT / 3, '[', 3);
 	body[EVENT] = '\0';
-	world.stepv[2] = (struct step){200, NULL, body, false};
-	converse(f, "halló", EOVERFLOW);
+	answer_with(f, body, EOVERFLOW);
 	assert_int_equal(world.requests, 3);
-	fake_http_idle(&f->server);
 	free(body);
 }
 

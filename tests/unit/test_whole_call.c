@@ -94,7 +94,7 @@ static const char *setting(const char *name, void *arg)
 		return f->masdif.url;
 	if (!strcmp(name, "DIALOG_TIMEOUT_MS") ||
 	    !strcmp(name, "AUDIO_TIMEOUT_MS"))
-		return "1000";
+		return "3000";
 
 	return NULL;
 }
