@@ -151,6 +151,13 @@ void turn_overtake(struct call *c, uint64_t now_ms)
 	}
 }
 
+/* A sentence may be over while the next is still being written */
+static bool is_partly_heard(const struct call *c)
+{
+	return reply_is_sounding(c) ||
+	       (c->answering && c->heard_answer == c->answer && c->heard_ms);
+}
+
 /* The caller goes on while the dialog manager thinks: ask anew, with all of
  * it, unless some of the answer is out already */
 static void replace(struct call *c, uint64_t now_ms)
@@ -158,7 +165,7 @@ static void replace(struct call *c, uint64_t now_ms)
 	struct said now = c->pending;
 
 	if (!c->prm.replace || !c->prm.forgets || !c->thinking ||
-	    !takes_pending(c->asked) || reply_is_sounding(c))
+	    !takes_pending(c->asked) || is_partly_heard(c))
 		return;
 
 	c->pending = c->sent;

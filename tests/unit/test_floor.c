@@ -572,6 +572,19 @@ static void test_append_or_replace(void **state)
 	expect(f, "S1:when|!|Tfor two|h0|");
 	drop(f);
 
+	/* a sentence of the answer was heard, and another may come */
+	f = make_open(&prm);
+	f->heard = (struct call_heard){.ms = 400, .total_ms = 400};
+	final(f, "i want");
+	act(f, DIALOG_SAY, "let me see", NULL);
+	started(f, 1);
+	finished(f, 1);
+	final(f, "a table");
+	expect(f, "Ti want|S1:let me see|");
+	done(f, 0);
+	expect(f, "Ta table|");
+	drop(f);
+
 	/* who cannot forget gets it with the next turn */
 	prm.forgets = false;
 	f = make_open(&prm);
