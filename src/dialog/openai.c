@@ -18,6 +18,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <convod/buf.h>
 #include <convod/log.h>
 #include <convod/mem.h>
 #include <convod/metrics.h>
@@ -55,14 +56,13 @@ struct chat {
 	struct tmr *tmr_wait, *tmr_pause;
 	enum waits waits;
 	uint64_t end_ms;
-	bool tools;    /* this request offers some */
-	bool retried;  /* after a fault that may pass */
-	bool halved;   /* the history */
-	bool answered; /* something of an answer came */
-	bool spoken;   /* or done */
-	bool whole;    /* it is no stream */
-	char *body;    /* of an error, or the whole answer */
-	size_t bodyc;
+	bool tools;      /* this request offers some */
+	bool retried;    /* after a fault that may pass */
+	bool halved;     /* the history */
+	bool answered;   /* something of an answer came */
+	bool spoken;     /* or done */
+	bool whole;      /* it is no stream */
+	struct buf body; /* of an error, or the whole answer */
 	struct pieces pieces;
 	struct openai_calls calls;
 };
@@ -77,9 +77,7 @@ static void stop(struct chat *c)
 	tmr_cancel(c->tmr_pause);
 	c->req = mem_deref(c->req);
 	c->sse = mem_deref(c->sse);
-	mem_raw_free(c->body);
-	c->body = NULL;
-	c->bodyc = 0;
+	buf_reset(&c->body);
 }
 
 static void finish(struct chat *c, int err)
@@ -227,7 +225,7 @@ static void event_handler(const char *event, const char *data, size_t n,
 static int take_whole(struct chat *c)
 {
 	unsigned turn = c->s.turn;
-	int err = parse(c, c->body, c->bodyc);
+	int err = parse(c, buf_str(&c->body), c->body.n);
 
 	if (!err && session_is_on(&c->s, turn) && conclude(c))
 		finish(c, 0);
@@ -248,24 +246,6 @@ static int take_rest(struct chat *c)
 }
 
 /* -------------------------------------------------------------- requests */
-
-static int gather(struct chat *c, const uint8_t *p, size_t n, size_t max)
-{
-	char *body;
-
-	if (c->bodyc + n > max)
-		return EOVERFLOW;
-
-	body = mem_raw_realloc(c->body, c->bodyc + n + 1);
-	if (!body)
-		return ENOMEM;
-	memcpy(body + c->bodyc, p, n);
-	c->body = body;
-	c->bodyc += n;
-	body[c->bodyc] = '\0';
-
-	return 0;
-}
 
 static int take_bytes(struct chat *c, const uint8_t *p, size_t n)
 {
@@ -288,7 +268,7 @@ static int take_bytes(struct chat *c, const uint8_t *p, size_t n)
 	}
 
 	if (c->whole)
-		return gather(c, p, n, WHOLE_MAX_BYTES);
+		return buf_add(&c->body, p, n, WHOLE_MAX_BYTES);
 
 	return err ? err : sse_push(c->sse, p, n);
 }
@@ -302,7 +282,7 @@ static void body_handler(int status, const uint8_t *p, size_t n, void *arg)
 	if (status == STATUS_OK)
 		err = take_bytes(c, p, n);
 	else
-		(void)gather(c, p, n, WHOLE_MAX_BYTES);
+		(void)!buf_add(&c->body, p, n, WHOLE_MAX_BYTES);
 
 	if (err && session_is_on(&c->s, turn))
 		finish(c, err);
@@ -343,12 +323,10 @@ static void refused(struct chat *c, const struct http_resp *resp)
 	uint32_t ms = resp->retry_after_s ? resp->retry_after_s * 1000
 					  : RETRY_MS;
 
-	openai_error_parse(&e, resp->status, c->body ? c->body : "", c->bodyc);
+	openai_error_parse(&e, resp->status, buf_str(&c->body), c->body.n);
 	log_warn(c->s.call_id, "model refused", "status=%d why=\"%s\"",
 		 resp->status, LOG_STR(e.what));
-	mem_raw_free(c->body);
-	c->body = NULL;
-	c->bodyc = 0;
+	buf_reset(&c->body);
 
 	if (try_less(c, &e))
 		return;

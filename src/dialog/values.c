@@ -6,8 +6,6 @@
 #include <convod/mem.h>
 #include "values.h"
 
-enum { GROW_MIN = 1024 };
-
 static bool is_blank(const char *p, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -18,27 +16,10 @@ static bool is_blank(const char *p, size_t n)
 	return true;
 }
 
-static int append(struct values *v, const void *p, size_t n)
-{
-	if (v->bufc + n > v->size) {
-		size_t size = MAX(MAX(v->bufc + n, 2 * v->size), GROW_MIN);
-		char *buf = mem_raw_realloc(v->buf, size);
-
-		if (!buf)
-			return ENOMEM;
-		v->buf = buf;
-		v->size = size;
-	}
-	memcpy(v->buf + v->bufc, p, n);
-	v->bufc += n;
-
-	return 0;
-}
-
 /* Does the byte at the front of what was not looked at end a value? */
 static bool look(struct values *v)
 {
-	char c = v->buf[v->seen++];
+	char c = v->buf.p[v->seen++];
 
 	if (v->string) {
 		if (v->escape)
@@ -66,13 +47,12 @@ static int hand_over(struct values *v, values_h *h, void *arg)
 	json_t *j = NULL;
 	int err = 0;
 
-	if (!is_blank(v->buf, v->seen))
-		err = jsn_parse(&j, v->buf, v->seen);
+	if (!is_blank(v->buf.p, v->seen))
+		err = jsn_parse(&j, v->buf.p, v->seen);
 	if (err)
 		return err;
 
-	v->bufc -= v->seen;
-	memmove(v->buf, v->buf + v->seen, v->bufc);
+	buf_drop(&v->buf, v->seen);
 	v->seen = 0;
 	if (j)
 		err = h(j, arg);
@@ -84,9 +64,9 @@ static int hand_over(struct values *v, values_h *h, void *arg)
 int values_push(struct values *v, const void *p, size_t n, size_t max,
 		values_h *h, void *arg)
 {
-	int err = n ? append(v, p, n) : 0;
+	int err = n ? buf_add(&v->buf, p, n, SIZE_MAX) : 0;
 
-	while (!err && v->seen < v->bufc) {
+	while (!err && v->seen < v->buf.n) {
 		bool end = look(v);
 
 		if (v->seen > max)
@@ -100,11 +80,11 @@ int values_push(struct values *v, const void *p, size_t n, size_t max,
 
 int values_end(struct values *v, values_h *h, void *arg)
 {
-	return v->bufc ? hand_over(v, h, arg) : 0;
+	return v->buf.n ? hand_over(v, h, arg) : 0;
 }
 
 void values_reset(struct values *v)
 {
-	mem_raw_free(v->buf);
+	buf_reset(&v->buf);
 	memset(v, 0, sizeof(*v));
 }

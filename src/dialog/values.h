@@ -8,12 +8,12 @@
 #ifndef CONVOD_VALUES_H
 #define CONVOD_VALUES_H
 
+#include <convod/buf.h>
 #include <convod/json.h>
 
 /** Zeroed before the first byte */
 struct values {
-	char *buf;
-	size_t bufc, size;
+	struct buf buf;
 	size_t seen;    /* bytes of buf that were looked at */
 	unsigned depth; /* of brackets that are open there */
 	bool string, escape;

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <convod/audio.h>
+#include <convod/buf.h>
 #include <convod/clip.h>
 #include <convod/json.h>
 #include <convod/mem.h>
@@ -25,12 +26,6 @@
 #include <convod/str.h>
 #include "data_uri.h"
 #include "voiceflow.h"
-
-/** Text that grows at its end and is taken from its beginning */
-struct text {
-	char *s;
-	size_t n, size;
-};
 
 struct voiceflow_reply {
 	struct voiceflow_reply_param prm;
@@ -44,7 +39,7 @@ struct voiceflow_reply {
 	bool fresh; /* no trace yet */
 	bool ended;
 	char *number; /* to transfer to, NULL: no transfer */
-	struct text text;
+	struct buf text;
 	struct clip *clip;
 	bool arriving;  /* between an audio's start and end    */
 	bool played;    /* its clip was given to the caller    */
@@ -59,7 +54,7 @@ static void begin(struct voiceflow_reply *r)
 	r->muted = r->ended = r->arriving = r->played = false;
 	r->fresh = true;
 	r->number = mem_deref(r->number);
-	r->text.n = 0;
+	buf_drop(&r->text, r->text.n);
 	if (r->clip)
 		clip_end(r->clip, ECANCELED);
 	r->clip = mem_deref(r->clip);
@@ -71,7 +66,7 @@ static void destructor(void *arg)
 	struct voiceflow_reply *r = arg;
 
 	begin(r);
-	mem_raw_free(r->text.s);
+	buf_reset(&r->text);
 	json_decref(r->buttons);
 	json_decref(r->paths);
 }
@@ -139,23 +134,9 @@ static void say(struct voiceflow_reply *r, const char *text)
 
 /* ---------------------------------------------------------------- text */
 
-static int append(struct text *t, const char *s)
+static int append(struct voiceflow_reply *r, const char *s)
 {
-	size_t n = strlen(s);
-
-	if (t->n + n + 1 > t->size) {
-		size_t size = MAX(2 * t->size, t->n + n + 1);
-		char *p = mem_raw_realloc(t->s, size);
-
-		if (!p)
-			return ENOMEM;
-		t->s = p;
-		t->size = size;
-	}
-	memcpy(t->s + t->n, s, n + 1);
-	t->n += n;
-
-	return 0;
+	return buf_add(&r->text, s, strlen(s), SIZE_MAX);
 }
 
 static bool is_blank(char c)
@@ -166,7 +147,7 @@ static bool is_blank(char c)
 /** Take n bytes away and say them */
 static void say_first(struct voiceflow_reply *r, size_t n)
 {
-	const char *s = r->text.s;
+	const char *s = r->text.p;
 	size_t begin = 0, end = n;
 	char *copy;
 	int err;
@@ -177,8 +158,7 @@ static void say_first(struct voiceflow_reply *r, size_t n)
 		--end;
 
 	err = str_ndup(&copy, s + begin, end - begin);
-	r->text.n -= n;
-	memmove(r->text.s, r->text.s + n, r->text.n + 1);
+	buf_drop(&r->text, n);
 	if (err)
 		return;
 	if (*copy)
@@ -189,7 +169,7 @@ static void say_first(struct voiceflow_reply *r, size_t n)
 static void say_sentences(struct voiceflow_reply *r, bool last)
 {
 	while (r->text.n) {
-		size_t n = sentence_cut(r->text.s, r->text.n, last);
+		size_t n = sentence_cut(r->text.p, r->text.n, last);
 
 		if (!n)
 			break;
@@ -202,7 +182,7 @@ static void hold(struct voiceflow_reply *r, const char *text)
 {
 	if (++r->texts <= r->audios)
 		return;
-	if ((r->text.n && append(&r->text, "\n")) || append(&r->text, text))
+	if ((r->text.n && append(r, "\n")) || append(r, text))
 		++r->ignored;
 }
 
@@ -221,7 +201,7 @@ static void completion(struct voiceflow_reply *r,
 {
 	if (t->state == VF_START)
 		say_sentences(r, true);
-	if (append(&r->text, t->text)) {
+	if (append(r, t->text)) {
 		++r->ignored;
 		return;
 	}
@@ -253,8 +233,8 @@ static void play_clip(struct voiceflow_reply *r)
 	r->played = true;
 	act(r, (struct dialog_act){.type = DIALOG_PLAY,
 				   .clip = clip,
-				   .text = r->text.n ? r->text.s : ""});
-	r->text.n = 0;
+				   .text = buf_str(&r->text)});
+	buf_drop(&r->text, r->text.n);
 	mem_deref(clip);
 }
 

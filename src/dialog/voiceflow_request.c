@@ -13,6 +13,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <convod/buf.h>
 #include <convod/http.h>
 #include <convod/log.h>
 #include <convod/mem.h>
@@ -43,8 +44,7 @@ struct voiceflow_request {
 
 	struct http_req *http;
 	struct sse *sse;
-	char *body; /* what is not events */
-	size_t bodyc;
+	struct buf body; /* what is not events */
 	struct tmr *tmr;
 	bool again;  /* this is the second time */
 	bool plain;  /* not events, though asked for */
@@ -62,7 +62,7 @@ static void destructor(void *arg)
 	mem_deref(r->http);
 	mem_deref(r->sse);
 	mem_deref(r->tmr);
-	mem_raw_free(r->body);
+	buf_reset(&r->body);
 	mem_deref(r->prm.call_id);
 	mem_deref(r->prm.url);
 	mem_deref(r->prm.body);
@@ -199,25 +199,6 @@ static void event_handler(const char *event, const char *data, size_t n,
 		voiceflow_reply_trace(&nonsense, r->prm.reply);
 }
 
-static int gather(struct voiceflow_request *r, const uint8_t *p, size_t n,
-		  size_t max)
-{
-	char *body;
-
-	if (r->bodyc + n > max)
-		return EOVERFLOW;
-
-	body = mem_raw_realloc(r->body, r->bodyc + n + 1);
-	if (!body)
-		return ENOMEM;
-	memcpy(body + r->bodyc, p, n);
-	r->body = body;
-	r->bodyc += n;
-	body[r->bodyc] = '\0';
-
-	return 0;
-}
-
 /** JSON or a page where events should be? */
 static bool is_plain(const uint8_t *p, size_t n)
 {
@@ -239,14 +220,14 @@ static void body_handler(int status, const uint8_t *p, size_t n, void *arg)
 		goto out;
 
 	if (status != STATUS_OK) {
-		(void)gather(r, p, n, ERROR_MAX_BYTES);
+		(void)!buf_add(&r->body, p, n, ERROR_MAX_BYTES);
 		goto out;
 	}
 
 	if (!r->begun)
 		r->plain = is_plain(p, n);
 	r->begun = true;
-	err = r->plain ? gather(r, p, n, VOICEFLOW_REPLY_MAX_BYTES)
+	err = r->plain ? buf_add(&r->body, p, n, VOICEFLOW_REPLY_MAX_BYTES)
 		       : sse_push(r->sse, p, n);
 	if (err && !r->over) {
 		r->http = mem_deref(r->http);
@@ -276,7 +257,7 @@ static int take_end(struct voiceflow_request *r)
 	int err;
 
 	if (r->plain)
-		return take_json(r, r->body, r->bodyc);
+		return take_json(r, buf_str(&r->body), r->body.n);
 
 	err = sse_end(r->sse);
 	if (!err && !r->over) {
@@ -302,8 +283,9 @@ static void done_handler(int err, const struct http_resp *resp, void *arg)
 		goto out;
 
 	if (!err && !is_good(r, resp->status)) {
-		log_refusal(r, resp->status, r->body ? r->body : resp->body,
-			    r->body ? r->bodyc : resp->bodyc);
+		log_refusal(r, resp->status,
+			    r->body.n ? r->body.p : resp->body,
+			    r->body.n ? r->body.n : resp->bodyc);
 		err = EREMOTEIO;
 	} else if (!err && !r->prm.nothing) {
 		err = r->prm.stream ? take_end(r)
@@ -339,9 +321,7 @@ static int start(struct voiceflow_request *r)
 	};
 	int err = 0;
 
-	mem_raw_free(r->body);
-	r->body = NULL;
-	r->bodyc = 0;
+	buf_reset(&r->body);
 	r->begun = r->plain = false;
 	r->sse = mem_deref(r->sse);
 	if (prm->stream)

@@ -19,7 +19,6 @@
 #include "http_priv.h"
 
 enum {
-	BODY_GROW_MIN = 4096,
 	SKIP_MAX_BYTES = 65536, /* body of a redirect, thrown away */
 	RETRY_AFTER_MAX_S = 86400,
 };
@@ -78,26 +77,6 @@ static bool is_redirect(struct xfer *x, long status)
 	return !curl_easy_header(x->easy, "location", 0, CURLH_HEADER, -1, &h);
 }
 
-static int gather(struct xfer *x, const char *p, size_t n)
-{
-	size_t need = x->bodyc + n + 1;
-
-	if (need > x->body_size) {
-		size_t size = MAX(MAX(need, 2 * x->body_size), BODY_GROW_MIN);
-		char *body = mem_raw_realloc(x->body, size);
-
-		if (!body)
-			return ENOMEM;
-		x->body = body;
-		x->body_size = size;
-	}
-	memcpy(x->body + x->bodyc, p, n);
-	x->bodyc += n;
-	x->body[x->bodyc] = '\0';
-
-	return 0;
-}
-
 static size_t write_callback(char *p, size_t one, size_t n, void *arg)
 {
 	struct xfer *x = arg;
@@ -129,7 +108,7 @@ static size_t write_callback(char *p, size_t one, size_t n, void *arg)
 	if (x->bodyh)
 		x->bodyh((int)status, (const uint8_t *)p, n, x->arg);
 	else
-		x->fail = gather(x, p, n);
+		x->fail = buf_add(&x->body, p, n, SIZE_MAX);
 
 	return x->req && !x->fail ? n : 0;
 }
@@ -250,8 +229,8 @@ static void get_resp(struct xfer *x, struct http_resp *resp)
 	resp->status = (int)status;
 	resp->content_type = content_type(x);
 	resp->retry_after_s = retry_after(x->easy);
-	resp->body = x->body ? x->body : "";
-	resp->bodyc = x->bodyc;
+	resp->body = buf_str(&x->body);
+	resp->bodyc = x->body.n;
 	resp->first_byte_us = x->first_us ? x->first_us - x->start_us : 0;
 	resp->total_us = now - x->start_us;
 }
@@ -445,7 +424,7 @@ static void xfer_destructor(void *arg)
 	curl_slist_free_all(x->bare_headers);
 	(void)str_wipe(x->user);
 	mem_deref(x->url);
-	mem_raw_free(x->body);
+	buf_reset(&x->body);
 	mem_deref(x->client);
 }
 

@@ -5,6 +5,7 @@
 #define CONVOD_HTTP_PRIV_H
 
 #include <curl/curl.h>
+#include <convod/buf.h>
 #include <convod/http.h>
 
 /** libcurl's multi handle and what it needs of a loop */
@@ -55,8 +56,8 @@ struct xfer {
 	bool held;   /* as libcurl has it */
 	int fail;    /* why it must end, found while inside libcurl */
 
-	char *body;
-	size_t bodyc, body_size, body_max, seen;
+	struct buf body;
+	size_t body_max, seen;
 	uint32_t idle_ms;
 	uint64_t end_ms;  /* UINT64_MAX: never */
 	uint64_t last_ms; /* of the last byte */
