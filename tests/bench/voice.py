@@ -25,6 +25,7 @@ import load
 
 HERE = Path(__file__).resolve().parent
 sys.path += [str(HERE.parent / "peers"), str(HERE.parent / "e2e")]
+import http_peer  # noqa: E402
 import voice_server  # noqa: E402
 import wsraw  # noqa: E402
 
@@ -44,7 +45,8 @@ class Handler(voice_server.Handler):
 
     def pieces(self, fault, data, per_ms):
         time.sleep(THINK_S)
-        self.stamps.send(time.monotonic())
+        if b"Hello" in self.body:  # the first sentence: that of no other
+            self.stamps.send(time.monotonic())
         yield data[:100 * per_ms]
         yield data[100 * per_ms:]
 
@@ -61,7 +63,7 @@ def serve(cpu, ports, stamps):
     sys.argv = sys.argv[:1]
     Handler.state = voice_server.State(voice_server.parse_arguments())
     Handler.stamps = stamps
-    server = voice_server.Server(("127.0.0.1", 0), Handler)
+    server = http_peer.Server(("127.0.0.1", 0), Handler)
     ports.send(server.server_address[1])
     server.serve_forever()
 
@@ -120,6 +122,8 @@ def vendor(options):
         target=serve, daemon=True,
         args=(options.load_cpu, pipes[0][1], pipes[1][1]))
     server.start()
+    if not pipes[0][0].poll(10):
+        raise SystemExit("voice.py: the voice does not listen")
     yield pipes[0][0].recv(), pipes[1][0]
     server.kill()
 
