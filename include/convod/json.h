@@ -15,6 +15,7 @@ CV_BEGIN_DECLS
  * Parse a text that is one JSON value
  *
  * A string with a zero byte inside is refused, so a C string is all of it.
+ * An escaped surrogate that stands alone, half of a character, is U+FFFD.
  *
  * @param jp Set to a new value; release with json_decref()
  *

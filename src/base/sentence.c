@@ -212,18 +212,43 @@ static size_t unspeakable(const char *s, size_t len)
 	return n;
 }
 
-/* Bytes of a symbol outside the letters of living scripts: emoji, arrows,
- * boxes (U+2190..U+2BFF, U+FE0F, above U+1F000) */
-static size_t emoji(const unsigned char *s, size_t len)
+static bool starts_with(const unsigned char *s, size_t len, const char *what)
 {
-	if (len >= 4 && s[0] == 0xf0 && s[1] == 0x9f)
+	size_t n = strlen(what);
+
+	return len >= n && !memcmp(s, what, n);
+}
+
+/* Bytes of a symbol outside the letters of living scripts: emoji, arrows,
+ * boxes (U+2190..U+2BFF, above U+1F000, the tags of flags), and what goes with
+ * them or has no sound: variation, keycap, blank without width, byte order,
+ * "not a character" */
+static size_t symbol(const unsigned char *s, size_t len)
+{
+	static const char *const markv[] = {
+		"\xef\xb8\x8f", "\xe2\x83\xa3", "\xe2\x80\x8b",
+		"\xef\xbb\xbf", "\xef\xbf\xbd",
+	};
+
+	if (len >= 4 &&
+	    ((s[0] == 0xf0 && s[1] == 0x9f) || (s[0] == 0xf3 && s[1] == 0xa0)))
 		return 4;
 	if (len >= 3 && s[0] == 0xe2 && s[1] >= 0x86 && s[1] <= 0xaf)
 		return 3;
-	if (len >= 3 && s[0] == 0xef && s[1] == 0xb8 && s[2] == 0x8f)
-		return 3;
+	for (size_t i = 0; i < ARRAY_SIZE(markv); i++) {
+		if (starts_with(s, len, markv[i]))
+			return 3;
+	}
 
 	return 0;
+}
+
+/* The same, with what joins it to the next: in words that is a letter's */
+static size_t emoji(const unsigned char *s, size_t len)
+{
+	size_t n = symbol(s, len);
+
+	return n && starts_with(s + n, len - n, "\xe2\x80\x8d") ? n + 3 : n;
 }
 
 /* Does a line begin at i, but for blanks? */

@@ -20,6 +20,10 @@ static void test_parse(void **state)
 		{"{} {}", EPROTO},
 		{"\"\\u0000\"", EPROTO},
 		{"\"\xff\"", EPROTO},
+		{"\"\\ud83d\\u\"", EPROTO},
+		{"\"\\ud83d", EPROTO},
+		{"\"\\ud83d\\", EPROTO},
+		{"\\ud83d", EPROTO},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(tests); i++) {
@@ -27,6 +31,30 @@ static void test_parse(void **state)
 
 		assert_int_equal(jsn_parse(&j, tests[i].s, strlen(tests[i].s)),
 				 tests[i].err);
+		json_decref(j);
+	}
+}
+
+/* As servers send them that cut a text by UTF-16 units */
+static void test_halves_of_characters(void **state)
+{
+	static const struct {
+		const char *s, *text;
+	} tests[] = {
+		{"\"a\\ud83d\"", "a\xef\xbf\xbd"},
+		{"\"\\uDE00 b\"", "\xef\xbf\xbd b"},
+		{"\"\\ud83d\\ud83d\\ude00\"", "\xef\xbf\xbd\xf0\x9f\x98\x80"},
+		{"\"\\\\ud83d \\ud83d\"", "\\ud83d \xef\xbf\xbd"},
+		{"\"\\ud83d\\u0041\"", "\xef\xbf\xbd"
+				       "A"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(tests); i++) {
+		json_t *j;
+
+		assert_int_equal(jsn_parse(&j, tests[i].s, strlen(tests[i].s)),
+				 0);
+		assert_string_equal(json_string_value(j), tests[i].text);
 		json_decref(j);
 	}
 }
@@ -90,6 +118,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parse),
+		cmocka_unit_test(test_halves_of_characters),
 		cmocka_unit_test(test_deep_nesting_is_refused),
 		cmocka_unit_test(test_members),
 		cmocka_unit_test(test_out_of_memory),

@@ -132,7 +132,10 @@ static const struct {
 	{DELTA("\"content\":\" a\""), 0, " a", NULL, true, false},
 	{DELTA("\"content\":\"\\ud83d\\ude00\""), 0, "\xf0\x9f\x98\x80", NULL,
 	 true, false},
-	{DELTA("\"content\":\"\\ud83d\""), EPROTO, NULL, NULL, false, false},
+	/* an emoji cut in two by a server that counts in UTF-16 */
+	{DELTA("\"content\":\"a\\ud83d\""), 0, "a\xef\xbf\xbd", NULL, true,
+	 false},
+	{DELTA("\"content\":\"\\ud8\""), EPROTO, NULL, NULL, false, false},
 	{DELTA("\"refusal\":\"I can't.\""), 0, "I can't.", NULL, true, false},
 	{DELTA("\"reasoning_content\":\"hm\""), 0, NULL, NULL, true, false},
 	{DELTA("\"reasoning\":\"hm\""), 0, NULL, NULL, true, false},

@@ -132,6 +132,14 @@ static void test_clean(void **state)
 		{"**bold** and `code`", "bold and code", true},
 		{"see https://a.example/x?y=1 now", "see now", true},
 		{"fine \xf0\x9f\x98\x80 day", "fine day", true},
+		/* a woman at a computer, a keycap, a flag of tags */
+		{"\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x92\xbb", "", false},
+		{"1\xef\xb8\x8f\xe2\x83\xa3 one", "1 one", true},
+		{"\xf0\x9f\x8f\xb4\xf3\xa0\x81\xa7\xf3\xa0\x81\xbf", "",
+		 false},
+		{"\xef\xbb\xbfHi \xef\xbf\xbd\xe2\x80\x8byou", "Hi you", true},
+		/* what joins letters stays */
+		{"\xe0\xb4\xa8\xe2\x80\x8d", "\xe0\xb4\xa8\xe2\x80\x8d", true},
 		{"ma\xc3\xad", "ma\xc3\xad", true},
 		{"- milk\n - eggs\n+ ham", "milk eggs ham", true},
 		{"half-baked - no", "half-baked - no", true},
