@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +36,8 @@ enum {
 	METER_FRAMES = 5,         /* redrawn every so many */
 	FIRST_TIMESTAMP_MS = 155, /* as captures have it: not 0 */
 	SCRIPT_MAX_BYTES = 1 << 20,
+	ECHO_MS_MAX = 1000,
+	ECHO_SAMPLES = ECHO_MS_MAX * AUDIO_PER_MS + FRAME_SAMPLES,
 };
 
 struct options {
@@ -44,6 +47,8 @@ struct options {
 	bool mic_ulaw, insecure, allow_unanswered;
 	uint32_t hangup_after_ms;
 	uint32_t connect_ms;
+	double echo_gain; /* 0: none */
+	uint32_t echo_ms;
 	json_t *params;
 	struct list stepl;
 	struct caller_param caller;
@@ -60,6 +65,8 @@ struct call {
 	struct caller *caller;
 	struct record *record;
 	int mic_fd;
+	int16_t echov[ECHO_SAMPLES]; /* what the bot has said, a ring */
+	size_t echo_pos;             /* of the newest frame's end     */
 
 	uint64_t start_ms; /* of the first frame */
 	uint64_t frames;
@@ -166,6 +173,27 @@ static bool read_mic(struct call *c, uint8_t *ulawv)
 	return n > 0;
 }
 
+/* The phone returns what its loudspeaker plays */
+static void add_echo(const struct call *c, int16_t *pcmv)
+{
+	size_t back = c->opt->echo_ms * AUDIO_PER_MS;
+	size_t from = c->echo_pos + ECHO_SAMPLES - back;
+
+	for (size_t i = 0; c->opt->echo_ms && i < FRAME_SAMPLES; i++) {
+		long v = pcmv[i] + lrint(c->opt->echo_gain *
+					 c->echov[(from + i) % ECHO_SAMPLES]);
+
+		pcmv[i] = (int16_t)MAX(MIN(v, INT16_MAX), INT16_MIN);
+	}
+}
+
+static void keep_for_echo(struct call *c, const int16_t *bot_pcmv)
+{
+	for (size_t i = 0; i < FRAME_SAMPLES; i++)
+		c->echov[(c->echo_pos + i) % ECHO_SAMPLES] = bot_pcmv[i];
+	c->echo_pos = (c->echo_pos + FRAME_SAMPLES) % ECHO_SAMPLES;
+}
+
 static void frame(struct call *c)
 {
 	uint8_t ulawv[FRAME_SAMPLES], botv[FRAME_SAMPLES];
@@ -178,6 +206,7 @@ static void frame(struct call *c)
 		caller_spoke(c->caller, pcmv);
 	} else {
 		caller_speak(c->caller, pcmv);
+		add_echo(c, pcmv);
 		g711_ulaw_encode_n(ulawv, pcmv, FRAME_SAMPLES);
 		g711_ulaw_decode_n(pcmv, ulawv, FRAME_SAMPLES);
 	}
@@ -189,6 +218,7 @@ static void frame(struct call *c)
 	phone_tick(c->phone, loop_now_ms(c->loop), ulawv, botv);
 	++c->frames;
 	g711_ulaw_decode_n(bot_pcmv, botv, FRAME_SAMPLES);
+	keep_for_echo(c, bot_pcmv);
 	caller_hear(c->caller, bot_pcmv, phone_is_busy(c->phone));
 
 	if (c->record &&
@@ -535,6 +565,8 @@ static const char help[] =
 	"  --greeting MS       how long to wait for the bot to begin (3000)\n"
 	"  --answer MS         how long to wait for an answer (10000)\n"
 	"  --allow-unanswered  no answer is no failure\n"
+	"  --echo DB,MS        return the bot's voice, -60..0 dB, 20..1000 ms "
+	"later\n"
 	"\n"
 	"The call:\n"
 	"  --param NAME=VALUE  a custom parameter, any number of them\n"
@@ -567,6 +599,7 @@ enum {
 	O_GREETING,
 	O_ANSWER,
 	O_ALLOW_UNANSWERED,
+	O_ECHO,
 	O_PARAM,
 	O_CALL_SID,
 	O_AUTH_TOKEN,
@@ -593,6 +626,7 @@ static const struct option optionv[] = {
 	{"greeting", required_argument, NULL, O_GREETING},
 	{"answer", required_argument, NULL, O_ANSWER},
 	{"allow-unanswered", no_argument, NULL, O_ALLOW_UNANSWERED},
+	{"echo", required_argument, NULL, O_ECHO},
 	{"param", required_argument, NULL, O_PARAM},
 	{"call-sid", required_argument, NULL, O_CALL_SID},
 	{"auth-token", required_argument, NULL, O_AUTH_TOKEN},
@@ -624,6 +658,21 @@ static int parse_ms(uint32_t *ms, const char *s)
 		return usage("milliseconds are 0..3600000");
 
 	*ms = (uint32_t)v;
+	return 0;
+}
+
+static int parse_echo(struct options *opt, const char *s)
+{
+	char *end;
+	double db = strtod(s, &end);
+
+	if (end == s || *end != ',' || !(db >= -60 && db <= 0) ||
+	    parse_ms(&opt->echo_ms, end + 1) || opt->echo_ms < FRAME_MS ||
+	    opt->echo_ms > ECHO_MS_MAX)
+		return usage("--echo wants -60..0 dB and 20..1000 ms");
+
+	opt->echo_gain = pow(10, db / 20);
+
 	return 0;
 }
 
@@ -711,6 +760,8 @@ static int set_option(struct options *opt, int o, const char *arg)
 	case O_ALLOW_UNANSWERED:
 		opt->allow_unanswered = true;
 		return 0;
+	case O_ECHO:
+		return parse_echo(opt, arg);
 	case O_PARAM:
 		return add_param(opt, arg);
 	case O_CALL_SID:
@@ -761,6 +812,8 @@ static int parse_options(struct options *opt, int argc, char **argv)
 		return usage("one URL is wanted");
 	if (opt->mic && opt->stepl.head)
 		return usage("--mic goes with no script");
+	if (opt->mic && opt->echo_ms)
+		return usage("--mic has an echo of its own");
 
 	opt->url = argv[optind];
 	return load_sounds(&opt->stepl);

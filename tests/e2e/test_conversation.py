@@ -1,8 +1,9 @@
 """Conversations as scripts of convo-call, against the embedded engines.
 
 Each file of conversation/ is one: its steps, and in its comments
-`#: NAME=VALUE` settings of the daemon, `#= metric value` counters (`>= value`
-where more may come) and `#~ pattern` lines of its log that must be there.
+`#: NAME=VALUE` settings of the daemon, `#+ option` one more of convo-call's,
+`#= metric value` counters (`>= value` where more may come) and `#~ pattern`
+lines of its log that must be there.
 """
 import re
 
@@ -25,8 +26,9 @@ def converse(t, path):
     script.write_text(re.sub(r"(?m)^(say|interrupt) (\S+)",
                              rf"\1 {AUDIO}/\2", text))
     status, output = t.run(
-        "convo-call", "--json", "--allow-unanswered", "--script", str(script),
-        f"ws://127.0.0.1:{daemon.port}/convo", timeout=100)
+        "convo-call", "--json", "--allow-unanswered", *marked(text, "\\+"),
+        "--script", str(script), f"ws://127.0.0.1:{daemon.port}/convo",
+        timeout=100)
     assert status == 0, f"{path.name}: {status}\n{output}"
     daemon.wait_idle()
     for line in marked(text, "="):
