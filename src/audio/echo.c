@@ -29,9 +29,10 @@ enum {
 #define NOTHING_POWER 1e-10f
 #define FULL_SCALE    (FRAME_SAMPLES * 32768.0f * 32768.0f)
 
-/* What returns, before anything is known and at most: a caller as loud as the
- * bot gets through in any case */
-#define RETURN_MAX_DB (-10.0f)
+/* What returns before anything is known, and at most, less the margin: for an
+ * echo louder than -15 dB there is no remedy here. Higher, it is the callers
+ * who speak as soon as the bot does for whom there is none. */
+#define RETURN_MAX_DB (-18.0f)
 
 /* Played less loud than this, it is not learnt from: noise of the line would
  * be all that is heard */

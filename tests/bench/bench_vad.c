@@ -96,21 +96,6 @@ static void print_false(const char *name, size_t n)
 	puts("");
 }
 
-static size_t load_prompt(double db)
-{
-	FILE *f = fopen(DATA_DIR "/../../share/prompts/en-apology.ul", "rb");
-	static uint8_t ulawv[VAD_SAMPLES_MAX];
-	size_t n = f ? fread(ulawv, 1, sizeof(ulawv), f) : 0;
-
-	if (f)
-		fclose(f);
-	for (size_t i = 0; i < n; i++)
-		pcmv[i] = vad_line(g711_ulaw_decode(ulawv[i]) *
-				   pow(10, db / 20));
-
-	return n;
-}
-
 static void print_recordings(void)
 {
 	static const char *const namev[] = {
@@ -159,10 +144,172 @@ static void print_made(void)
 			 ms);
 		print_false(name, vad_make_knocks(pcmv, -20, ms));
 	}
-	for (int db = -45; db <= -15; db += 10) {
-		snprintf(name, sizeof(name), "echo of a prompt, %d dB", db);
-		print_false(name, load_prompt(db));
+}
+
+/* ------------------------------------------------------- the bot's echo */
+
+enum {
+	BOTS = ARRAY_SIZE(vad_botv),
+	ECHO_FORMS = ARRAY_SIZE(vad_formv) + 1, /* the last is not told */
+	LINE_DB = -66,
+	MISSED_MS = 1000, /* later, it is no interruption */
+	NO_ECHO = 1,      /* dB */
+};
+
+static struct vad_bot botv[BOTS];
+
+static const struct vad_form *echo_form(size_t f)
+{
+	return &vad_formv[f % ARRAY_SIZE(vad_formv)];
+}
+
+static const struct vad_bot *told(size_t f, const struct vad_bot *bot)
+{
+	return f < ARRAY_SIZE(vad_formv) ? bot : NULL;
+}
+
+static void print_echo(double db, bool room)
+{
+	printf("| %.0f dB%s |", db, room ? ", in a room" : "");
+	for (size_t f = 0; f < ECHO_FORMS; f++) {
+		double starts = 0, minutes = 0;
+
+		for (size_t i = 0; i < BOTS * 5; i++) {
+			const struct vad_bot *bot = &botv[i % BOTS];
+			size_t n = vad_make_noise(pcmv, LINE_DB);
+
+			vad_add_echo(pcmv, room ? bot->roomv : bot->pcmv,
+				     bot->n, db,
+				     60 + (uint32_t)(i / BOTS) * 110);
+			starts += vad_judge_over(echo_form(f), pcmv, n, 0,
+						 told(f, bot))
+					  .starts;
+			minutes += (double)bot->n / AUDIO_RATE / 60;
+		}
+		printf(" %.3g |", starts / minutes);
 	}
+	puts("");
+}
+
+/* dBFS of the frames that are no pauses */
+static double level_of(const int16_t *v, size_t n)
+{
+	double sum = 0, frames = 0;
+
+	for (size_t at = 0; at + FRAME_SAMPLES <= n; at += FRAME_SAMPLES) {
+		double energy = 0;
+
+		for (size_t i = 0; i < FRAME_SAMPLES; i++)
+			energy += (double)v[at + i] * v[at + i];
+		energy /= FRAME_SAMPLES * 32768.0 * 32768.0;
+		sum += energy > 1e-5 ? energy : 0;
+		frames += energy > 1e-5;
+	}
+
+	return 10 * log10(sum / frames);
+}
+
+/* A caller who speaks while the bot does */
+struct scene {
+	double caller_db, noise_db, echo_db;
+	bool early; /* within half a second of its first word */
+};
+
+struct over {
+	struct delays d;
+	unsigned early; /* stopped by the echo before the caller spoke */
+};
+
+static void add_over(struct over *o, size_t f, size_t speech,
+		     const struct scene *sc)
+{
+	const struct vad_bot *bot = &botv[speech % BOTS];
+	uint32_t from_ms = (uint32_t)(speech * 733 % (sc->early ? 500 : 3500));
+	uint32_t at_ms = VAD_BOT_MS + (sc->early ? 0 : 500) + from_ms;
+	size_t n = vad_load(cleanv, vad_speechv[speech].name, 0);
+	int onset_ms = (int)(at_ms + vad_onset_ms(cleanv, n));
+	double gain = pow(10, (sc->caller_db - level_of(cleanv, n)) / 20);
+	size_t at = at_ms * AUDIO_PER_MS;
+	size_t len = vad_make_noise(pcmv, sc->noise_db);
+	struct vad_verdict res;
+
+	if (sc->echo_db < NO_ECHO)
+		vad_add_echo(pcmv, bot->roomv, bot->n, sc->echo_db,
+			     60 + (uint32_t)speech * 20);
+	for (size_t i = 0; i < n && at + i < len; i++)
+		pcmv[at + i] = vad_line(pcmv[at + i] + gain * cleanv[i]);
+	res = vad_judge_over(echo_form(f), pcmv,
+			     (size_t)(onset_ms + MISSED_MS) * AUDIO_PER_MS, 0,
+			     told(f, bot));
+	if (!res.starts)
+		++o->d.missed;
+	else if ((int)res.first_ms < onset_ms)
+		++o->early;
+	else
+		o->d.msv[o->d.n++] = (int)res.first_ms - onset_ms;
+}
+
+static void print_over(const struct scene *sc)
+{
+	printf("| %.0f dBFS", sc->caller_db);
+	if (sc->noise_db > LINE_DB)
+		printf(", noise %.0f dBFS", sc->noise_db);
+	if (sc->early)
+		printf(", at once");
+	if (sc->echo_db < NO_ECHO)
+		printf(" | %.0f dB |", sc->echo_db);
+	else
+		printf(" | none |");
+
+	for (size_t f = 0; f < ECHO_FORMS; f++) {
+		struct over o = {.early = 0};
+
+		for (size_t i = 0; i < ARRAY_SIZE(vad_speechv); i++) {
+			if (!vad_speechv[i].clean)
+				add_over(&o, f, i, sc);
+		}
+		qsort(o.d.msv, o.d.n, sizeof(o.d.msv[0]), int_compare);
+		printf(" %d / %d / %d, %zu, %u |", quantile(&o.d, 0.5),
+		       quantile(&o.d, 0.95), quantile(&o.d, 1), o.d.missed,
+		       o.early);
+	}
+	puts("");
+}
+
+static void print_overs(void)
+{
+	static const double echov[] = {-35, -25, -15, NO_ECHO};
+
+	for (size_t i = 0; i < ARRAY_SIZE(echov); i++) {
+		for (int db = -15; db >= -45; db -= 10)
+			print_over(
+				&(struct scene){db, LINE_DB, echov[i], false});
+	}
+	for (int db = -15; db >= -35; db -= 10)
+		print_over(&(struct scene){db, -50, NO_ECHO, false});
+	for (int db = -15; db >= -35; db -= 10)
+		print_over(&(struct scene){db, LINE_DB, NO_ECHO, true});
+}
+
+static void print_echoes(void)
+{
+	for (size_t b = 0; b < BOTS; b++) {
+		vad_load_bot(&botv[b], vad_botv[b]);
+		vad_make_room(&botv[b]);
+	}
+	puts("\nFalse starts a minute by the bot's echo, 60 to 500 ms late\n\n"
+	     "| echo | default | energy | default, not told |\n"
+	     "|---|---|---|---|");
+	for (int db = -35; db <= -15; db += 5)
+		print_echo(db, false);
+	for (int db = -35; db <= -15; db += 5)
+		print_echo(db, true);
+
+	puts("\nSpeech over the bot: onset, ms, p50 / p95 / worst, missed for "
+	     "a second, stopped by the echo before\n\n"
+	     "| caller | echo in a room | default | energy | default, not "
+	     "told |\n|---|---|---|---|---|");
+	print_overs();
 }
 
 /* ------------------------------------------------------------------ cost */
@@ -209,6 +356,7 @@ int main(void)
 	     "| no speech | default | energy |\n|---|---|---|");
 	print_recordings();
 	print_made();
+	print_echoes();
 
 	puts("\n| | default | energy |\n|---|---|---|");
 	printf("| ns a frame of speech |");
