@@ -12,10 +12,12 @@
  * played (prompt() can put it first), a further one for the same number
  * replaces audio that failed before any of it was heard.
  *
- * No operation may call back into the conversation before it returns, except
- * stop_speaking(), hold() and hang_up(), which may report call_finished().
+ * Time: now_ms is monotonic, and never less than it was in the event before.
+ * Whoever reports an event asks call_next_ms() again afterwards.
  *
- * Thread: loop. A call lives on one.
+ * What an event or an operation is given is valid until it returns: what is
+ * needed longer is copied, of a clip a reference is taken. Errors are positive
+ * errno. Thread: loop. A call lives on one.
  */
 #ifndef CONVOD_CALL_H
 #define CONVOD_CALL_H
@@ -102,11 +104,24 @@ struct call_heard {
 	uint32_t text;     /* bytes of its text */
 };
 
+/**
+ * What the conversation wants done; each member is set
+ *
+ * They are called from inside events and call_tick(), and may not call back
+ * into the conversation before they return, except stop_speaking(), hold() and
+ * hang_up(), which may report call_finished().
+ */
 struct call_ops {
-	/** Send a turn to the dialog manager; at most one is in flight */
+	/** Send a turn to the dialog manager; at most one is in flight. Acts
+	 * follow, in order, then call_done(), once.
+	 * @return 0; else it was not sent, and nothing follows */
 	int (*turn)(const struct dialog_turn *t, void *arg);
-	/** Forget the turn in flight */
+	/** Forget the turn in flight: no act and no call_done() of it */
 	void (*cancel_turn)(void *arg);
+
+	/* The audio of an utterance. Of each, call_audio_failed() follows, or
+	 * call_started() and call_finished(); with other results than 0
+	 * neither, and the next best is asked for. */
 
 	/** Speak a text */
 	int (*say)(uint32_t utterance, const struct call_sound *s, void *arg);
@@ -115,9 +130,11 @@ struct call_ops {
 	/** Play an embedded sentence; first: before what has not begun yet */
 	int (*prompt)(uint32_t utterance, enum call_prompt prompt, bool first,
 		      void *arg);
-	/** Silence for so long */
+	/** Silence for so long, DIALOG_PAUSE_MAX_MS at most */
 	int (*pause)(uint32_t utterance, uint32_t ms, void *arg);
-	/** Something to listen to until the answer comes, or no longer */
+
+	/** Something to listen to while an answer is made, in no utterance's
+	 * way; or no longer */
 	void (*filler)(bool on, void *arg);
 
 	/** Silence at once: drop the queue, clear the carrier's buffer */
@@ -126,17 +143,18 @@ struct call_ops {
 	void (*hold)(void *arg);
 	/** It was nothing: go on where hold() stopped */
 	void (*resume)(void *arg);
-	/** What was heard of an utterance by now */
+	/** What was heard of an utterance by now: one that has started and is
+	 * not finished, or from inside call_finished() */
 	void (*heard)(uint32_t utterance, struct call_heard *h, void *arg);
 
-	/** An accepted final or keys will not be sent; the text is masked if
-	 * it is sensitive */
+	/** An accepted final or keys will not be sent; the text is "***" if it
+	 * is sensitive */
 	void (*unsent)(const char *text, enum call_unsent why, void *arg);
 	/** An act that concerns the call and not what is said in it: RECORD,
 	 * SET, NOTE, and TRANSFER before the hang-up that follows it */
 	void (*act)(const struct dialog_act *act, void *arg);
 
-	/** End the call; comes once, nothing after it */
+	/** End the call; comes once, and nothing after it but unsent() */
 	void (*hang_up)(enum call_end end, void *arg);
 };
 
@@ -228,53 +246,70 @@ struct call_param {
 
 struct call;
 
-/** @param now_ms Time of the carrier's `start` */
+/**
+ * Begin a conversation; mem_deref() ends it without a word
+ *
+ * @param prm    Copied; see there for what it points to
+ * @param ops    Outlive the call, like arg; none is called from here
+ * @param now_ms Time of the carrier's `start`: the call's first tick is due
+ *
+ * @return 0 or ENOMEM
+ */
 CV_NODISCARD int call_alloc(struct call **cp, const struct call_param *prm,
 			    const struct call_ops *ops, void *arg,
 			    uint64_t now_ms);
 
-/** The dialog manager's session is open, or is not */
+/** The dialog manager's session is open, or is not: err. What is said before
+ * waits for it. Once; a second time is ignored. */
 void call_dialog_open(struct call *c, int err, uint64_t now_ms);
 
-/** The recogniser heard something */
+/** The recogniser heard something. After the end finals are still told to be
+ * unsent. */
 void call_result(struct call *c, const struct asr_result *res,
 		 uint64_t now_ms);
+/** The recogniser comes or goes: the caller hears of it when it is away for
+ * CALL_DEAF_AFTER_MS, or down for good */
 void call_asr_state(struct call *c, enum asr_state state, uint64_t now_ms);
 
-/** The caller started or stopped to speak (voice activity) */
+/** The caller started or stopped to speak (voice activity); to be told the
+ * same again changes nothing */
 void call_speech(struct call *c, bool speaking, uint64_t now_ms);
 
 /** The caller pressed a key: 0-9 * # A-D */
 void call_dtmf(struct call *c, char digit, uint64_t now_ms);
 
-/** The dialog manager answers */
+/** The dialog manager answers; without a turn in flight it is ignored */
 void call_act(struct call *c, const struct dialog_act *act, uint64_t now_ms);
+/** The turn is over; err as of dialog_done_h */
 void call_done(struct call *c, int err, uint64_t now_ms);
 
-/** The audio of an utterance failed before a single sample came */
+/** The audio of an utterance failed before a single sample came. One that is
+ * not known, in these three: it is void since, and ignored. */
 void call_audio_failed(struct call *c, uint32_t utterance, int err,
 		       uint64_t now_ms);
 
-/** The first audio of an utterance left for the carrier */
+/** The first audio of an utterance left for the carrier; once, whatever is
+ * held and resumed */
 void call_started(struct call *c, uint32_t utterance, uint64_t now_ms);
 
-/** An utterance is over */
+/** An utterance is over: heard to its end, or void */
 void call_finished(struct call *c, uint32_t utterance, bool heard,
 		   uint64_t now_ms);
 
 /** We shut down: say so, then hang up */
 void call_drain(struct call *c, uint64_t now_ms);
 
-/** The call ended from outside: no operation comes any more, except unsent()
- * from inside for what was said and not sent */
+/** The call ended from outside; the first end stands. No operation comes any
+ * more, except unsent() from inside for what was said and not sent. */
 void call_stop(struct call *c, enum call_end end);
 
-/** Time has passed */
+/** Time has passed: do what is due */
 void call_tick(struct call *c, uint64_t now_ms);
 
-/** When call_tick() is wanted [ms]; UINT64_MAX: not */
+/** When call_tick() is wanted [ms]; if that is past: now. UINT64_MAX: not. */
 uint64_t call_next_ms(const struct call *c);
 
+/** CALL_UP until it has ended */
 enum call_end call_ended(const struct call *c);
 
 /** Are secret keys being collected? Then whatever the caller says or keys in

@@ -152,7 +152,8 @@ const struct conf_item conf_itemv[] = {
 #undef GROUP
 #define GROUP "Turns and interruptions"
 	U32("turn.join_ms", turn_join_ms, "0", 0, 10000, "ms",
-	    "finals that follow one another so closely make one turn"),
+	    "a caller who goes on within so long after a final makes one turn of "
+	    "it; 0: finals decide"),
 	CHOICE("turn.while_thinking", turn_while_thinking, "append",
 	       "append replace",
 	       "what is said while the bot thinks goes into the next turn, or "

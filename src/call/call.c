@@ -1,31 +1,41 @@
 /**
  * @file call.c  A conversation's life, from `start` to its reason to end
  *
- *  call_alloc
+ *  call_alloc()
  *      │
- *  ┌───▼─────┐ call_dialog_open  ┌───────────┐ final, keys  ┌──────────┐
- *  │ opening │──────────────────▶│ listening │─────────────▶│ thinking │─┐
- *  └───┬─────┘ (opening turn, if └─────▲─────┘  one turn    └────┬─────┘ │
- *      │        the bot speaks first)  └─────────────────────────┘ done  │
- *      │ hang-up, transfer, silence,     nothing pending                 │
- *      │ repeated, too long, drain                     what is said now  │
- *  ┌───▼────┐                                          goes into the     │
- *  │ ending │◀──────────────────────────────────────── next turn ────────┘
- *  └───┬────┘
- *      │ all that is to be said was heard
- *  ┌───▼────┐
- *  │ ended  │◀── call_stop() from anywhere
- *  └────────┘
+ *  ┌───▼─────┐  call_dialog_open()   ┌───────────┐
+ *  │ opening │──────────────────────▶│ listening │◀─────┐ call_done(); or
+ *  └─────────┘                       └─────┬─────┘      │ interrupted, where
+ *           the bot speaks first, a final, │ turn()     │ the turn can be
+ *           keys, nobody says anything     │            │ forgotten
+ *                                    ┌─────▼────┐       │
+ *      what is said while it thinks  │ thinking │───────┘
+ *      goes into the next turn, or   └──────────┘
+ *      replaces the one in flight
  *
- * Beside that, who has the floor (floor.c):
+ *  from any of these: the dialog manager hangs up or transfers, a key does,
+ *      │ silence, idle, repeated, too long, call_drain()
+ *  ┌───▼────┐  all that is to be said was heard,    ┌───────┐  call_stop(),
+ *  │ ending │──────────────────────────────────────▶│ ended │◀─────────────
+ *  └────────┘  or CALL_ENDING_MAX_MS have passed    └───────┘  from anywhere
  *
- *            audio leaves          the caller speaks: hold()
- *   ┌───────┐─────────────▶┌──────────┐───────────────▶┌──────┐
- *   │ quiet │              │ speaking │                │ held │
- *   └───────┘◀─────────────└──────────┘◀───────────────└──┬───┘
- *       ▲     all was heard              resume(): there  │ words:
- *       │                                were no words    │ stop_speaking()
- *       └─────────────────────────────────────────────────┘
+ * Beside that, who has the floor (floor.c, reply.c):
+ *
+ *   ┌───────┐─────── 1 ──────▶┌──────────┐─────── 3 ──────▶┌──────┐
+ *   │ quiet │                 │ speaking │                 │ held │
+ *   └───────┘◀────── 2 ───────└──────────┘◀────── 4 ───────└──────┘
+ *      │ ▲                                                   ▲ │
+ *      │ └─────────────────────────  5 ──────────────────────┼─┘
+ *      └───────────────────────────  6 ──────────────────────┘
+ *
+ *	1 audio leaves
+ *	2 all was heard; or a final or a key: stop_speaking()
+ *	3 the caller makes a sound, or says enough words: hold()
+ *	4 there were no words: resume()
+ *	5 a final or a key: stop_speaking(); or resume(), and nothing is left
+ *	6 the caller speaks when the answer comes: hold()
+ *
+ * From what is protected, and from a goodbye, nobody takes the floor.
  *
  * The two are independent: the bot may speak while it listens and while it
  * thinks (an answer that comes in pieces).
@@ -50,10 +60,9 @@ static void destructor(void *arg)
 	reply_flush(c);
 	answer_forget(c);
 	hear_discard(c);
+	turn_forget(c);
 	mem_deref(c->first);
 	mem_deref(c->heard);
-	mem_deref(c->pending.text);
-	mem_deref(c->sent.text);
 	mem_deref(c->language);
 	mem_deref(c->id);
 }

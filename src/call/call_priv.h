@@ -61,6 +61,8 @@ struct call {
 	struct said pending;         /* said and not yet sent */
 	struct said sent;            /* in the turn in flight, to replace it */
 	uint64_t decide_ms;          /* when pending becomes a turn */
+	bool goes_on;                /* the caller speaks again before that */
+	uint64_t breath_ms;          /* how long it can wait for them */
 	uint64_t asked_ms;
 
 	/* hear.c: from the recogniser */
@@ -141,9 +143,11 @@ bool turn_has_pending(const struct call *c);
 void turn_accept(struct call *c, const char *text, size_t n, bool spoken,
 		 bool sensitive, uint64_t now_ms);
 void turn_send(struct call *c, enum dialog_turn_kind kind, uint64_t now_ms);
+void turn_speech(struct call *c, bool speaking, uint64_t now_ms);
 void turn_overtake(struct call *c, uint64_t now_ms);
 void turn_decide(struct call *c, uint64_t now_ms);
 void turn_discard(struct call *c);
+void turn_forget(struct call *c);
 uint64_t turn_next_ms(const struct call *c);
 
 /* hear.c */

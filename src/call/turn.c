@@ -3,8 +3,9 @@
  *
  * What is said gathers in `pending` and goes out as one turn when the
  * recogniser's final (or `turn.join_ms` after it) says that the caller is done
- * and no other turn is in flight. Nothing accepted is lost: what is not sent
- * is reported by unsent() with the reason.
+ * and no other turn is in flight. Who goes on within that time is waited for.
+ * Nothing accepted is lost: what is not sent is reported by unsent() with the
+ * reason.
  */
 #include <errno.h>
 #include <string.h>
@@ -13,6 +14,10 @@
 #include <convod/metrics.h>
 #include <convod/str.h>
 #include "call_priv.h"
+
+/* A sentence that goes on after a breath; music has no end. What it adds
+ * later is the next turn. */
+enum { BREATH_MAX_MS = 5000 };
 
 static void drop_text(struct said *s)
 {
@@ -52,14 +57,19 @@ bool turn_has_pending(const struct call *c)
 	return c->pending.text || c->pending.noise;
 }
 
+void turn_forget(struct call *c)
+{
+	said_clear(&c->pending);
+	said_clear(&c->sent);
+}
+
 /* What is pending will not be sent */
 void turn_discard(struct call *c)
 {
 	if (c->pending.text)
 		call_unsent(c, c->pending.text, c->pending.sensitive,
 			    CALL_UNSENT_ENDED);
-	said_clear(&c->pending);
-	said_clear(&c->sent);
+	turn_forget(c);
 	keys_discard(c);
 }
 
@@ -136,6 +146,21 @@ void turn_decide(struct call *c, uint64_t now_ms)
 		turn_send(c, pending_kind(c), now_ms);
 }
 
+/* The caller goes on within a breath: its final joins what is pending. It was
+ * nothing if there is none soon after. */
+void turn_speech(struct call *c, bool speaking, uint64_t now_ms)
+{
+	if (!turn_has_pending(c) || !c->prm.join_ms)
+		return;
+
+	if (speaking && now_ms < c->decide_ms) {
+		c->goes_on = true;
+		c->decide_ms = c->breath_ms;
+	} else if (!speaking && c->goes_on) {
+		c->decide_ms = MIN(c->breath_ms, now_ms + c->prm.resume_ms);
+	}
+}
+
 /* Nobody wants to hear the answer to the turn in flight any more */
 void turn_overtake(struct call *c, uint64_t now_ms)
 {
@@ -187,7 +212,7 @@ static void replace(struct call *c, uint64_t now_ms)
 	reply_silence(c, now_ms);
 }
 
-/* Something was said: it stops the bot if it may, and becomes a turn */
+/* Something was said or keyed in: it becomes a turn, or part of one */
 void turn_accept(struct call *c, const char *text, size_t n, bool spoken,
 		 bool sensitive, uint64_t now_ms)
 {
@@ -206,7 +231,9 @@ void turn_accept(struct call *c, const char *text, size_t n, bool spoken,
 	c->pending.spoken |= spoken;
 	c->pending.sensitive |= sensitive;
 	c->pending.noise |= !n;
+	c->goes_on = false;
 	c->decide_ms = now_ms + c->prm.join_ms;
+	c->breath_ms = c->decide_ms + BREATH_MAX_MS;
 	replace(c, now_ms);
 }
 

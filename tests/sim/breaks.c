@@ -27,6 +27,11 @@ static int turn_twice(const struct dialog_turn *t, void *arg)
 	return honest->turn(t, arg);
 }
 
+static int turn_swallowed(const struct dialog_turn *t, void *arg)
+{
+	return t->kind == DIALOG_SPEECH ? 0 : honest->turn(t, arg);
+}
+
 static int turn_without_last_word(const struct dialog_turn *t, void *arg)
 {
 	char text[DIALOG_TEXT_MAX];
@@ -259,6 +264,9 @@ void breaks_apply(struct sim *s)
 		break;
 	case RULE_ACCOUNTED:
 		c->turn = turn_without_last_word;
+		break;
+	case RULE_LATE:
+		c->turn = turn_swallowed;
 		break;
 	case RULE_SENSITIVE:
 		c->unsent = unsent_unmasked;

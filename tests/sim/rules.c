@@ -170,6 +170,8 @@ void rules_given(struct sim *s, const struct asr_result *res)
 
 	s->countv[COUNT_WORD] += w->words;
 	COUNT_GIVEN(s, res->text, given);
+	if (w->words)
+		w->said_ms = s->now_ms;
 	if (w->words && w->held)
 		w->words_in_hold = true;
 }
@@ -204,6 +206,7 @@ void rules_unsent(struct sim *s, const char *text, enum call_unsent why)
 		rule_violated(s, RULE_SENSITIVE, "unsent: %.40s", text);
 
 	w->words_in_hold = false;
+	w->said_ms = 0;
 	if (!strcmp(text, "***")) {
 		mask(w);
 		return;
@@ -314,6 +317,7 @@ void rules_turn_taken(struct sim *s, const struct dialog_turn *t, int err)
 	w->cuts = 0;
 	w->cut_known = false;
 	w->secret = false;
+	w->said_ms = 0;
 	if (err) {
 		trace(s, "manager", "turn refused: %s", strerror(err));
 		sim_count(s, COUNT_TURN_REFUSED);

@@ -31,6 +31,7 @@ struct frame;
 	  "the dialog manager is told of another prefix than was heard")      \
 	X(ACCOUNTED, "accounted",                                             \
 	  "what the caller said is lost, or sent twice")                      \
+	X(LATE, "late", "what the caller said waits for nothing")             \
 	X(SENSITIVE, "sensitive", "secret keys appear outside of a turn")     \
 	X(SILENCE, "silence", "the caller waits in silence for too long")     \
 	X(ACTS_SAID, "acts-said", "an answer is not spoken, for no reason")   \
@@ -229,6 +230,7 @@ struct watch {
 	/* what the caller says */
 	struct given_note wordv[SIM_WORDS_MAX];
 	struct given_note keyv[128];
+	uint64_t said_ms;    /* the last final that is not sent, 0: none */
 	bool secret;         /* keys were asked for that are */
 	unsigned words;      /* in the last result */
 	unsigned most_words; /* in any */

@@ -11,6 +11,7 @@ enum {
 	/* The longest pause of the bot's: without words, and after a word */
 	HOLD_MAX_MS = 5000,
 	HOLD_WORDS_MS = 3000,
+	BREATH_MAX_MS = 5000, /* of a caller who goes on */
 
 	MARK_LATE_MAX_MS = 4000, /* carrier.c */
 	SLACK_MS = 100,
@@ -144,6 +145,33 @@ static void check_unfinished(struct sim *s)
 			      (unsigned)(s->now_ms - w->progress_ms));
 }
 
+/* Was one pressed, or may a number still be complete? */
+static bool has_keys(const struct sim *s)
+{
+	const struct watch *w = &s->watch;
+
+	return w->by_key ||
+	       (w->key_ms && s->now_ms < w->key_ms + 6000 + late(s));
+}
+
+/* For the bot to be done, or for the caller, who may go on */
+static void check_late(struct sim *s)
+{
+	struct watch *w = &s->watch;
+	uint64_t most = s->plan.prm.join_ms + BREATH_MAX_MS + late(s);
+
+	/* interims taken for finals may join: when is hard to tell */
+	if (!w->said_ms || w->closing_ms ||
+	    (s->plan.prm.endpoint_ms && s->plan.prm.join_ms))
+		return;
+	if (!w->opened || w->in_flight || w->held || has_live(w) ||
+	    has_keys(s))
+		w->said_ms = s->now_ms;
+	if (s->now_ms > w->said_ms + most)
+		rule_violated(s, RULE_LATE, "for %u ms",
+			      (unsigned)(s->now_ms - w->said_ms));
+}
+
 static void check_endless(struct sim *s)
 {
 	uint64_t ms = s->now_ms - SIM_START_MS;
@@ -162,18 +190,11 @@ void rules_before(struct sim *s)
 	check_silence(s);
 	check_hold(s);
 	check_unfinished(s);
+	check_late(s);
 	check_endless(s);
 }
 
 /* ------------------------------------------------------------ one event */
-
-static bool has_keys(const struct sim *s)
-{
-	const struct watch *w = &s->watch;
-
-	return w->by_key ||
-	       (w->key_ms && s->now_ms < w->key_ms + 6000 + late(s));
-}
 
 static bool has_words(const struct sim *s)
 {

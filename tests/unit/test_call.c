@@ -111,6 +111,63 @@ static void test_join(void **state)
 	drop(f);
 }
 
+/* It is the breath that is short, not what comes after it */
+static void test_join_waits_for_who_goes_on(void **state)
+{
+	struct call_param prm = param;
+	struct fake *f;
+
+	(void)state;
+	prm.join_ms = 500;
+	f = make_open(&prm);
+	final(f, "make an appointment");
+	pass(f, 499);
+	speech(f, true);
+	pass(f, 3000);
+	speech(f, false);
+	pass(f, prm.resume_ms - 1);
+	expect(f, "");
+	final(f, "on tuesday");
+	pass(f, 499);
+	expect(f, "");
+	pass(f, 1);
+	expect(f, "Tmake an appointment on tuesday|");
+	done(f, 0);
+
+	/* a cough, or music */
+	final(f, "hello");
+	speech(f, true);
+	pass(f, 300);
+	speech(f, false);
+	pass(f, prm.resume_ms - 1);
+	expect(f, "");
+	pass(f, 1);
+	expect(f, "Thello|");
+	done(f, 0);
+	final(f, "hello");
+	for (int i = 0; i < 5; i++) {
+		speech(f, true);
+		pass(f, 600);
+		speech(f, false);
+		pass(f, 400);
+	}
+	speech(f, true);
+	pass(f, 499);
+	expect(f, "");
+	pass(f, 1);
+	expect(f, "Thello|");
+	drop(f);
+
+	/* without it the final decides */
+	f = make_open(&param);
+	speech(f, true);
+	final(f, "hello");
+	speech(f, false);
+	speech(f, true);
+	expect(f, "Thello|");
+	drop(f);
+}
+
 static void test_final_interrupts_the_answer(void **state)
 {
 	struct fake *f = make_open(&param);
@@ -788,6 +845,7 @@ int main(void)
 		cmocka_unit_test(test_finals_while_thinking_go_together),
 		cmocka_unit_test(test_before_the_dialog_is_open),
 		cmocka_unit_test(test_join),
+		cmocka_unit_test(test_join_waits_for_who_goes_on),
 		cmocka_unit_test(test_final_interrupts_the_answer),
 		cmocka_unit_test(test_failed_audio_is_spoken_then_apologised),
 		cmocka_unit_test(test_one_apology_for_an_answer),
