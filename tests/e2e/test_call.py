@@ -234,6 +234,29 @@ def test_secret_keys_are_nowhere(t):
     assert (heard, logged) == (1, None)
 
 
+def test_files_of_the_operator(t):
+    """A greeting, what is heard while the bot thinks, and an apology"""
+    levels = {"greeting": 3000, "filler": 1500, "apology": 6000}
+    for name, level in levels.items():
+        with wave.open(str(t.cwd / f"{name}.wav"), "wb") as file:
+            file.setparams((1, 2, 8000, 0, "NONE", ""))
+            file.writeframes(struct.pack("<1600h", *[level, -level] * 800))
+    masdif = t.peer("masdif_server.py", "--hang-at", "1")
+    daemon = t.daemon(
+        MASDIF_SERVER_URL=f"http://127.0.0.1:{masdif.port}",
+        DIALOG_TIMEOUT_MS=2000, FILLER_AFTER_MS=300,
+        GREETING="file:greeting.wav", FILLER_FILE="filler.wav",
+        APOLOGY_FILE="apology.wav")
+    caller = t.caller(daemon).start()
+    for name, level in levels.items():
+        code = bytes([ulaw(level)])
+        wait_for(lambda: caller.heard.count(code) > 600, name)
+        if name == "greeting":
+            caller.dtmf("5")
+            caller.dtmf("#")
+    caller.hang_up()
+
+
 def test_calls_are_held_apart(t):
     """What one says, the others do not hear; each gets its own answers"""
     axy = t.peer("axy_server.py")

@@ -390,6 +390,33 @@ static void test_sentences_are_asked_for_ahead(void **state)
 
 /* ------------------------------------------------------------- settings */
 
+/* Each a value of its own */
+static const struct {
+	const char *name, *value;
+} otherv[] = {
+	{"TURN_JOIN_MS", "101"},
+	{"TURN_ENDPOINT_MS", "102"},
+	{"TURN_WHILE_THINKING", "replace"},
+	{"BARGE_IN_MODE", "words"},
+	{"BARGE_IN_WORDS", "3"},
+	{"BARGE_IN_RESUME_MS", "104"},
+	{"GREETING_PROTECT", "true"},
+	{"DTMF_TIMEOUT_MS", "205"},
+	{"DTMF_DIGITS", "6"},
+	{"DTMF_FINISH_KEY", "*"},
+	{"DTMF_IGNORE_SPEECH", "true"},
+	{"DTMF_SENSITIVE", "true"},
+	{"SILENCE_MS", "107"},
+	{"SILENCE_TRIES", "8"},
+	{"SILENCE_LIMIT_MS", "1009"},
+	{"FILLER_AFTER_MS", "110"},
+	{"REPEAT_MAX", "11"},
+	{"CALL_MAX_SECONDS", "12"},
+	{"CALL_WARN_SECONDS", "13"},
+	{"CALL_IDLE_SECONDS", "14"},
+};
+
+static bool others;
 static const char *map, *greeting, *silence;
 
 static const char *setting(const char *name, void *arg)
@@ -401,6 +428,10 @@ static const char *setting(const char *name, void *arg)
 		return greeting;
 	if (!strcmp(name, "SILENCE_PROMPT"))
 		return silence;
+	for (size_t i = 0; i < ARRAY_SIZE(otherv) && others; i++) {
+		if (!strcmp(name, otherv[i].name))
+			return otherv[i].value;
+	}
 
 	return NULL;
 }
@@ -501,6 +532,51 @@ static void test_greeting_and_silence_settings(void **state)
 	greeting = silence = NULL;
 }
 
+static void test_every_setting_arrives(void **state)
+{
+	struct manners *m = NULL;
+	struct conf *c = NULL;
+	const struct call_param *p;
+
+	(void)state;
+	others = true;
+	assert_int_equal(load(&m, &c), 0);
+	others = false;
+	p = &m->prm;
+	assert_int_equal(p->join_ms, 101);
+	assert_int_equal(p->endpoint_ms, 102);
+	assert_true(p->replace);
+	assert_int_equal(p->barge_in, CALL_BARGE_WORDS);
+	assert_int_equal(p->barge_words, 3);
+	assert_int_equal(p->resume_ms, 104);
+	assert_true(p->greeting_protect);
+	assert_int_equal(p->digits_ms, 205);
+	assert_int_equal(p->digits_max, 6);
+	assert_string_equal(p->finish, "*");
+	assert_true(p->keys_only);
+	assert_true(p->keys_sensitive);
+	assert_int_equal(p->silence_ms, 107);
+	assert_int_equal(p->silence_tries, 8);
+	assert_int_equal(p->silence_limit_ms, 1009);
+	assert_int_equal(p->filler_ms, 110);
+	assert_int_equal(p->repeat_max, 11);
+	assert_int_equal(p->max_ms, 12000);
+	assert_int_equal(p->warn_ms, 13000);
+	assert_int_equal(p->idle_ms, 14000);
+	mem_deref(m);
+	mem_deref(c);
+
+	/* what is not asked for is not so */
+	assert_int_equal(load(&m, &c), 0);
+	p = &m->prm;
+	assert_int_equal(p->barge_in, CALL_BARGE_VAD);
+	assert_false(p->replace || p->greeting_protect || p->keys_only ||
+		     p->keys_sensitive);
+	assert_int_equal(p->join_ms + p->endpoint_ms + p->filler_ms, 0);
+	mem_deref(m);
+	mem_deref(c);
+}
+
 static int load_body(void *arg)
 {
 	struct manners *m = NULL;
@@ -540,6 +616,7 @@ int main(void)
 		cmocka_unit_test(test_sentences_are_asked_for_ahead),
 		cmocka_unit_test(test_dtmf_map),
 		cmocka_unit_test(test_greeting_and_silence_settings),
+		cmocka_unit_test(test_every_setting_arrives),
 		cmocka_unit_test(test_out_of_memory),
 	};
 
