@@ -78,6 +78,8 @@ struct utterance *reply_add(struct call *c, enum utterance_kind kind,
 	if (!u) {
 		if (sound)
 			reply_lost(c, now_ms);
+		else
+			metrics_inc(M_UTTERANCES_DROPPED);
 		return NULL;
 	}
 
