@@ -42,7 +42,7 @@ def converse(t, path):
 
 
 def test_scripts(t):
-    """They take their time, but hardly any work: some at once"""
+    """They take their time: some at once, but recognising is work, too"""
     scripts = sorted(SCRIPTS.glob("*.call"))
     assert len(scripts) > 10
-    in_parallel((path.name, converse, t, path) for path in scripts)
+    in_parallel([(path.name, converse, t, path) for path in scripts], 4)
