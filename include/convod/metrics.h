@@ -41,6 +41,7 @@ CV_BEGIN_DECLS
 	X(TURNS, "turns_total", "turns sent to the dialog manager") \
 	X(TURNS_FAILED, "turns_failed_total", "turns that failed or timed out") \
 	X(TURNS_SILENT, "turns_silent_total", "questions whose answer had nothing to be heard") \
+	X(HTTP_EXCESS, "http_excess_total", "connections closed, as their server had sent more than was asked for") \
 	X(DIALOG_AGAIN, "dialog_again_total", "requests to the dialog manager that were sent again") \
 	X(DIALOG_IGNORED, "dialog_ignored_total", "parts of its answers that mean nothing here") \
 	X(DIALOG_CUT, "dialog_cut_total", "answers that were too long to be spoken") \

@@ -15,6 +15,7 @@
 #include <convod/addr.h>
 #include <convod/clk.h>
 #include <convod/mem.h>
+#include <convod/metrics.h>
 #include <convod/str.h>
 #include "http_priv.h"
 
@@ -181,6 +182,7 @@ static int prereq_callback(void *arg, char *ip, char *local_ip, int port,
 
 	(void)local_ip;
 	if (has_excess(x, local_port)) {
+		metrics_inc(M_HTTP_EXCESS);
 		x->stale = true;
 		return CURL_PREREQFUNC_ABORT;
 	}

@@ -4,6 +4,7 @@
 #include <convod/clk.h>
 #include <convod/http.h>
 #include <convod/loop.h>
+#include <convod/metrics.h>
 #include <convod/str.h>
 #include "fake_http.h"
 
@@ -284,6 +285,7 @@ static void test_second_answer_is_nobodys(void **state)
 {
 	struct fixture *f = *state;
 	struct http_param prm = {.method = "POST", .body = "x", .bodyc = 1};
+	uint64_t excess = metrics_counter(M_HTTP_EXCESS);
 	struct result r = {0}, next = {0};
 
 	atomic_store(&first_taken, false);
@@ -297,6 +299,7 @@ static void test_second_answer_is_nobodys(void **state)
 	assert_int_equal(next.err, 0);
 	assert_string_equal(next.body, "hello");
 	assert_int_equal(atomic_load(&f->server.conns), 2);
+	assert_int_equal(metrics_counter(M_HTTP_EXCESS) - excess, 1);
 }
 
 static void test_put_sends_body_and_headers(void **state)
