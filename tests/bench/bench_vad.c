@@ -326,7 +326,8 @@ static double cpu_ns(void)
 /* Of each recording of speech, as it is */
 static double cost_ns(const struct vad_form *form)
 {
-	double ns = 0, frames = 0;
+	size_t frames = 0;
+	double ns = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(vad_speechv); i++) {
 		size_t n = vad_load(pcmv, vad_speechv[i].name, 0);
@@ -336,11 +337,11 @@ static double cost_ns(const struct vad_form *form)
 
 			(void)vad_judge(form, pcmv, n, 0);
 			ns += cpu_ns() - start;
-			frames += (double)(n / FRAME_SAMPLES);
+			frames += n / FRAME_SAMPLES;
 		}
 	}
 
-	return ns / frames;
+	return ns / (double)frames;
 }
 
 int main(void)

@@ -186,20 +186,21 @@ static void test_own_echo_is_no_speech(void **state)
 	(void)state;
 	for (size_t b = 0; b < ARRAY_SIZE(vad_botv); b++) {
 		vad_load_bot(&bot, vad_botv[b]);
-		vad_make_room(&bot);
-		for (size_t i = 0; i < 2 * ARRAY_SIZE(rowv); i++) {
-			const struct vad_form *form = &vad_formv[i % 2];
+		if (!b) /* takes a while under valgrind */
+			vad_make_room(&bot);
+		for (size_t i = 0; i < ARRAY_SIZE(rowv); i++) {
+			const struct vad_form *form = &vad_formv[(b + i) % 2];
 			size_t n = make_line(-66);
 			struct vad_verdict res;
 
 			vad_add_echo(pcmv,
-				     rowv[i / 2].room ? bot.roomv : bot.pcmv,
-				     bot.n, rowv[i / 2].db, rowv[i / 2].ms);
+				     rowv[i].room && !b ? bot.roomv : bot.pcmv,
+				     bot.n, rowv[i].db, rowv[i].ms);
 			assert_true(vad_judge(form, pcmv, n, 0).starts > 0);
 			res = vad_judge_over(form, pcmv, n, 0, &bot);
 			if (res.starts)
 				fail_msg("%s: bot %zu, row %zu: at %u ms",
-					 form->name, b, i / 2, res.first_ms);
+					 form->name, b, i, res.first_ms);
 		}
 	}
 }
