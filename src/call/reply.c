@@ -172,8 +172,10 @@ static bool apologise_instead(struct call *c, struct utterance *u)
 	return !ask(c, u);
 }
 
-/* The audio of an utterance can't be had: next best */
-static void fall_back(struct call *c, struct utterance *u, int err,
+/* The audio of an utterance can't be had: next best
+ *
+ * @return false if there is none; the utterance is gone then */
+static bool fall_back(struct call *c, struct utterance *u, int err,
 		      uint64_t now_ms)
 {
 	log_warn(c->id, "reply audio failed", "utterance=%u err=\"%s\"", u->id,
@@ -182,15 +184,27 @@ static void fall_back(struct call *c, struct utterance *u, int err,
 	if (u->kind == U_PLAY && u->sound->text && c->prm.has_voice) {
 		u->kind = U_SAY;
 		if (!ask(c, u))
-			return;
+			return true;
 	}
 
 	if ((u->kind == U_PLAY || u->kind == U_SAY) && apologise_instead(c, u))
-		return;
+		return true;
 
 	if (is_apology(u))
 		c->sorry_ms = now_ms + AGAIN_MS;
 	forget(c, u);
+
+	return false;
+}
+
+static bool ask_first(struct call *c, struct utterance *u, uint64_t now_ms)
+{
+	int err;
+
+	u->asked = true;
+	err = ask(c, u);
+
+	return !err || fall_back(c, u, err, now_ms);
 }
 
 /* Ask for the audio of what comes next */
@@ -207,15 +221,7 @@ void reply_ask(struct call *c, uint64_t now_ms)
 		struct utterance *u = list_ledata(le);
 
 		le = le->next;
-		if (!u->asked) {
-			int err;
-
-			u->asked = true;
-			err = ask(c, u);
-			if (err)
-				fall_back(c, u, err, now_ms);
-		}
-		++asked;
+		asked += u->asked || ask_first(c, u, now_ms);
 	}
 }
 
@@ -357,7 +363,7 @@ void call_audio_failed(struct call *c, uint32_t utterance, int err,
 		return;
 
 	wait_ends(c, now_ms);
-	fall_back(c, u, err, now_ms);
+	(void)fall_back(c, u, err, now_ms);
 	reply_ask(c, now_ms);
 	turn_decide(c, now_ms);
 	call_check_end(c);

@@ -185,6 +185,7 @@ struct utterance_note {
 	uint32_t text;      /* bytes that its voice speaks in speech_ms */
 	uint32_t speech_ms;
 	bool failed; /* its audio did: something may replace it */
+	bool sorry;  /* the apology */
 	bool protect;
 	bool wordless;    /* audio of which we don't know more */
 	uint64_t over_ms; /* abandoned or finished */
@@ -222,7 +223,7 @@ struct watch {
 	uint16_t act_of_wordv[SIM_WORDS_MAX]; /* index + 1 */
 	bool askedv[SIM_WORDS_MAX];
 	uint64_t dropped_ms; /* speech was stopped last */
-	uint64_t sorry_ms;   /* the last apology */
+	uint64_t sorry_ms;   /* the last apology was asked for, or heard */
 	unsigned nobodys;    /* frames in a row that say nothing */
 	bool filler;
 	uint64_t progress_ms;

@@ -134,6 +134,7 @@ void rules_prompt(struct sim *s, uint32_t utterance, enum call_prompt prompt)
 
 	trace(s, "call", "which is prompt %d", (int)prompt);
 	sim_count(s, (enum sim_count)(COUNT_PROMPT_APOLOGY + (int)prompt));
+	rules_note(s, utterance)->sorry = prompt == CALL_PROMPT_APOLOGY;
 	if (prompt == CALL_PROMPT_APOLOGY)
 		w->sorry_ms = s->now_ms;
 	if (prompt == CALL_PROMPT_CLOSING && !w->closing_ms)
@@ -301,6 +302,8 @@ void rules_finished(struct sim *s, uint32_t utterance, bool heard)
 	uint32_t ms = carrier_heard_ms(s, utterance);
 
 	++s->watch.ops;
+	if (u->sorry)
+		s->watch.sorry_ms = s->now_ms;
 	if (c && clip_is_ended(c))
 		u->total_ms = (uint32_t)(clip_len(c) / AUDIO_PER_MS);
 	if (u->state == UTT_FINISHED)

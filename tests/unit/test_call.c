@@ -246,6 +246,18 @@ static void test_one_apology_for_an_answer(void **state)
 	call_audio_failed(f->call, 6, EIO, f->now_ms);
 	expect(f, "Ttwo|P6:http://dm/y|A6|");
 	drop(f);
+
+	/* more that fail at once than are asked for at once: what follows */
+	f = make_open(&param);
+	final(f, "one");
+	for (int i = 0; i < 8; i++)
+		act(f, DIALOG_SAY, "lost", NULL);
+	act(f, DIALOG_PLAY, NULL, "http://dm/z");
+	f->say_err = f->prompt_err = ECONNREFUSED;
+	f->text[0] = '\0';
+	call_audio_failed(f->call, 2, EIO, f->now_ms);
+	assert_non_null(strstr(f->text, "P9:http://dm/z|"));
+	drop(f);
 }
 
 /* Without memory for any of it: the caller is owed an apology */
