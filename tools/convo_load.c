@@ -227,6 +227,7 @@ static int make_patterns(struct load *l)
 static int make_calls(struct load *l)
 {
 	struct load_call *callv = mem_zalloc(l->calls * sizeof(*callv), NULL);
+	uint32_t patternc = l->patternc;
 
 	if (!callv)
 		return ENOMEM;
@@ -240,7 +241,7 @@ static int make_calls(struct load *l)
 		c->fd = -1;
 		c->index = i;
 		/* not all speak at once */
-		c->pattern = &l->patternv[i % l->patternc];
+		c->pattern = &l->patternv[i % patternc];
 		c->pos = i * 7919 % c->pattern->payloadc;
 		memcpy(c->mask, &mask, sizeof(c->mask));
 		(void)snprintf(c->sid, sizeof(c->sid), "MZ%032x", i + 1);

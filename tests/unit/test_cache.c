@@ -565,6 +565,14 @@ static void test_another_process_of_the_same_number(void **state)
 	assert_int_equal(count_files(f), 2 * N);
 }
 
+static void store_for_ever(struct fixture *f, unsigned keys)
+{
+	for (unsigned i = 0;; i++) {
+		if (store(f, i % keys, CLIP_MAX - i % keys))
+			_exit(1);
+	}
+}
+
 /* Whatever a kill in the midst of writing leaves, no file is half there */
 static void test_killed_while_it_writes(void **state)
 {
@@ -578,9 +586,8 @@ static void test_killed_while_it_writes(void **state)
 		int status;
 
 		assert_int_not_equal(pid, -1);
-		for (unsigned i = 0; !pid; i++)
-			if (store(f, i % KEYS, CLIP_MAX - i % KEYS))
-				_exit(1);
+		if (!pid)
+			store_for_ever(f, KEYS);
 		while (count_files(f) < FILES || !has_file(f, round))
 			usleep(1000);
 		assert_int_equal(kill(pid, SIGKILL), 0);
