@@ -322,10 +322,9 @@ void rules_finished(struct sim *s, uint32_t utterance, bool heard)
 	if (u->state == UTT_FINISHED)
 		rule_violated(s, RULE_HEARD, "utterance %u twice", utterance);
 	/* one of a few milliseconds is nothing but fades */
-	if (heard && ((!u->sent_ms && u->total_ms >= FRAME_MS) ||
-		      ms + tolerance(s) < u->total_ms ||
-		      (is_at_carrier(s, utterance) &&
-		       !is_said_again(&s->watch, utterance))))
+	if (heard && !is_said_again(&s->watch, utterance) &&
+	    ((!u->sent_ms && u->total_ms >= FRAME_MS) ||
+	     ms + tolerance(s) < u->total_ms || is_at_carrier(s, utterance)))
 		rule_violated(s, RULE_HEARD, "utterance %u: %u of %u ms",
 			      utterance, ms, u->total_ms);
 	if (!heard && u->sent_ms && rules_is_live(u))
