@@ -57,7 +57,8 @@ struct dialog_act {
 	bool uninterruptible; /* SAY, PLAY: the caller hears all of it     */
 	uint32_t ms;          /* PAUSE, SILENCE; COLLECT: between two keys */
 	uint32_t digits;      /* COLLECT: complete with so many, 0: any    */
-	const char *finish;   /* COLLECT: keys that end it; not set: "#"   */
+	const char *finish;   /* COLLECT: keys that end it; not set:
+			       * DTMF_FINISH_KEY                       */
 	bool sensitive;       /* COLLECT: for nobody's eyes but yours      */
 	bool on;              /* RECORD                                    */
 	const char *name;     /* SET, TRANSFER                             */

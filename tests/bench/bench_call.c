@@ -264,11 +264,23 @@ static void run_tick(size_t i)
 	b.sink += call_next_ms(b.call) + i;
 }
 
+/* All that was asked for is heard at once: a queue that nobody empties fills
+ * with words to wait, which no call has */
+static void play_out(void)
+{
+	for (size_t n = 0; n < b.askedc; n++)
+		call_started(b.call, b.asked[n], b.now_ms);
+	for (size_t n = 0; n < b.askedc; n++)
+		call_finished(b.call, b.asked[n], true, b.now_ms);
+	b.askedc = 0;
+}
+
 static void run_speech(size_t i)
 {
 	b.now_ms += 20;
 	call_speech(b.call, i % 2, b.now_ms);
 	call_tick(b.call, b.now_ms);
+	play_out();
 	b.sink += call_next_ms(b.call);
 }
 
@@ -280,6 +292,7 @@ static void run_interim(size_t i)
 	b.now_ms += 20;
 	call_result(b.call, &res, b.now_ms);
 	call_tick(b.call, b.now_ms);
+	play_out();
 	b.sink += call_next_ms(b.call);
 }
 
@@ -306,12 +319,8 @@ static void say_final(void)
 static void run_turn(size_t i)
 {
 	(void)i;
-	b.askedc = 0;
 	say_final();
-	for (size_t n = 0; n < b.askedc; n++)
-		call_started(b.call, b.asked[n], b.now_ms);
-	for (size_t n = 0; n < b.askedc; n++)
-		call_finished(b.call, b.asked[n], true, b.now_ms);
+	play_out();
 	call_tick(b.call, b.now_ms);
 	b.sink += call_next_ms(b.call);
 }
