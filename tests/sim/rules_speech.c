@@ -362,7 +362,7 @@ void rules_heard(struct sim *s, uint32_t utterance, const struct call_heard *h)
 	++s->watch.ops;
 	trace(s, "call", "heard of %u: %u of %u ms (%u), %u bytes", utterance,
 	      h->ms, h->total_ms, ms, h->text);
-	if (!carrier_behaves(s))
+	if (!carrier_behaves(s) || is_said_again(&s->watch, utterance))
 		return;
 	check_text(s, utterance, h, ms);
 	if (h->ms > ms + TOLERANCE_MS || h->ms + TOLERANCE_MS < ms)
@@ -389,6 +389,8 @@ static void measure_cut(struct sim *s, uint32_t cut)
 			w->cut_known = false;
 		if (u->turn != turn || u->kind == KIND_PROMPT)
 			continue;
+		if (is_said_again(w, i))
+			w->cut_known = false;
 		w->cut_ms += carrier_heard_ms(s, i);
 		w->cut_tolerance_ms += FRAME_MS; /* its last one */
 	}
