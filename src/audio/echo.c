@@ -133,13 +133,16 @@ void echo_cleared(struct echo *e, uint64_t now_ms)
 
 /*
  * A line's delay is constant, but frames come late and in bursts. The one that
- * came soonest tells the time of those after it.
+ * came soonest tells the time of those after it. What seems to come before it
+ * was spoken is the rest of a burst after a long silence of the line: nobody
+ * knows how old it is, and nothing is learnt from it.
  */
 static void count_frame(struct echo *e, uint64_t now_ms)
 {
 	uint64_t at_ms = e->heard_ms ? e->heard_ms + FRAME_MS : now_ms;
 	uint64_t late_ms;
 
+	e->early_ms = at_ms > now_ms ? at_ms - now_ms : 0;
 	at_ms = MIN(at_ms, now_ms);
 	late_ms = now_ms - at_ms;
 	e->late_ms = e->frames ? MIN(e->late_ms, late_ms) : late_ms;
@@ -179,7 +182,8 @@ float echo_bound(struct echo *e, float db, uint64_t now_ms)
 
 		max = back > max ? back : max;
 	}
-	if (now_ms - e->heard_ms <= LATE_LITTLE_MS) {
+	if (now_ms - e->heard_ms <= LATE_LITTLE_MS &&
+	    e->early_ms < FRAME_MS / 2) {
 		for (size_t d = 0; d < ECHO_DELAYS; d++)
 			e->returnv[d] = learn(e->returnv[d], playedv[d], db);
 	}

@@ -26,6 +26,7 @@ struct echo {
 	uint64_t heard_ms; /* end of the last frame    */
 	uint64_t late_ms;  /* least of some frames that came later than that */
 	unsigned frames;   /* that many                */
+	uint64_t early_ms; /* the last one came so long before its time */
 };
 
 void echo_init(struct echo *e);

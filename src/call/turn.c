@@ -222,7 +222,9 @@ void turn_accept(struct call *c, const char *text, size_t n, bool spoken,
 		call_unsent(c, text, sensitive,
 			    err == EOVERFLOW ? CALL_UNSENT_TOO_LONG
 					     : CALL_UNSENT_MEMORY);
-		reply_apologise(c, now_ms);
+		/* by the next tick: who is interrupted by this would take it
+		 * away again */
+		c->sorry_ms = MIN(c->sorry_ms, now_ms);
 		return;
 	}
 
@@ -234,6 +236,10 @@ void turn_accept(struct call *c, const char *text, size_t n, bool spoken,
 	c->goes_on = false;
 	c->decide_ms = now_ms + c->prm.join_ms;
 	c->breath_ms = c->decide_ms + BREATH_MAX_MS;
+	if (spoken && n && c->speaking && c->prm.join_ms) {
+		c->goes_on = true; /* the final came after the breath */
+		c->decide_ms = c->breath_ms;
+	}
 	replace(c, now_ms);
 }
 

@@ -159,7 +159,8 @@ static curl_socket_t open_callback(void *arg, curlsocktype purpose,
  * (7.88; 8.0 does) does not look. What waits on a TLS connection may be TLS's
  * own, so that can't be judged.
  */
-static bool has_excess(const struct xfer *x, int local_port)
+static bool has_excess(const struct xfer *x, int local_port,
+		       const struct sockaddr *to)
 {
 	char byte;
 	int fd;
@@ -167,7 +168,7 @@ static bool has_excess(const struct xfer *x, int local_port)
 	if (strncasecmp(x->url, "http:", 5) != 0)
 		return false;
 
-	fd = http_client_socket(x->client, local_port);
+	fd = http_client_socket(x->client, local_port, to);
 
 	return fd >= 0 && recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
@@ -179,17 +180,17 @@ static int prereq_callback(void *arg, char *ip, char *local_ip, int port,
 {
 	struct sockaddr_storage sa;
 	struct xfer *x = arg;
+	bool known = !net_addr_parse(&sa, ip, (uint16_t)port);
 
 	(void)local_ip;
-	if (has_excess(x, local_port)) {
+	if (known && has_excess(x, local_port, (struct sockaddr *)&sa)) {
 		metrics_inc(M_HTTP_EXCESS);
 		x->stale = true;
 		return CURL_PREREQFUNC_ABORT;
 	}
 	if (!x->judged)
 		return CURL_PREREQFUNC_OK;
-	if (!net_addr_parse(&sa, ip, (uint16_t)port) &&
-	    is_fine(x, (struct sockaddr *)&sa))
+	if (known && is_fine(x, (struct sockaddr *)&sa))
 		return CURL_PREREQFUNC_OK;
 
 	x->fail = EACCES;

@@ -15,7 +15,9 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <uv.h>
+#include <convod/addr.h>
 #include <convod/mem.h>
+#include <convod/str.h>
 #include "curl_init.h"
 #include "http_priv.h"
 
@@ -70,7 +72,23 @@ static int port_of(int fd)
 						: u.v4.sin_port);
 }
 
-int http_client_socket(struct http_client *c, int local_port)
+/* One port of ours may belong to sockets that lead to different places */
+static bool leads_to(int fd, const struct sockaddr *to)
+{
+	char peer[NET_ADDR_STR_MAX], want[NET_ADDR_STR_MAX];
+	struct sockaddr_storage ss = {0};
+	socklen_t n = sizeof(ss);
+
+	if (getpeername(fd, (struct sockaddr *)&ss, &n))
+		return false;
+
+	return str_eq(
+		net_addr_print(peer, sizeof(peer), (struct sockaddr *)&ss),
+		net_addr_print(want, sizeof(want), to));
+}
+
+int http_client_socket(struct http_client *c, int local_port,
+		       const struct sockaddr *to)
 {
 	for (size_t fd = 0; fd < c->portc; fd++) {
 		int *port = &c->portv[fd];
@@ -79,7 +97,7 @@ int http_client_socket(struct http_client *c, int local_port)
 			continue;
 		/* libcurl may have closed it, and somebody opened another */
 		*port = port_of((int)fd);
-		if (*port == local_port)
+		if (*port == local_port && leads_to((int)fd, to))
 			return (int)fd;
 	}
 

@@ -81,8 +81,9 @@ void xfer_finish(struct xfer *x, int err);
 curl_socket_t http_client_open(struct http_client *c,
 			       const struct curl_sockaddr *sa);
 
-/** The one that is bound to a port, -1: none. libcurl (7.88) tells which
- * socket a request goes to only after it was sent. */
-int http_client_socket(struct http_client *c, int local_port);
+/** The one between these two, -1: none. libcurl (7.88) tells which socket a
+ * request goes to only after it was sent. */
+int http_client_socket(struct http_client *c, int local_port,
+		       const struct sockaddr *to);
 
 #endif

@@ -121,6 +121,11 @@ static int load_file(struct clip **cp, const char *path, uint32_t max_ms)
 	if (!err)
 		err = decode_file(f, clip, max_ms);
 	fclose(f);
+	if (err == EBADMSG && clip_len(clip)) {
+		log_warn(NULL, "audio file is cut", "path=\"%s\"",
+			 LOG_STR(path));
+		err = 0;
+	}
 
 	if (err) {
 		mem_deref(clip);

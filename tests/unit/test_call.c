@@ -134,6 +134,21 @@ static void test_join_waits_for_who_goes_on(void **state)
 	expect(f, "Tmake an appointment on tuesday|");
 	done(f, 0);
 
+	/* the final is slower than the breath */
+	speech(f, true);
+	pass(f, 1000);
+	speech(f, false);
+	pass(f, 400);
+	speech(f, true);
+	final(f, "make an appointment");
+	pass(f, 2000);
+	speech(f, false);
+	expect(f, "");
+	final(f, "on tuesday");
+	pass(f, 500);
+	expect(f, "Tmake an appointment on tuesday|");
+	done(f, 0);
+
 	/* a cough, or music */
 	final(f, "hello");
 	speech(f, true);

@@ -293,6 +293,23 @@ static void line_run(struct echo_line *l, uint64_t ms, bool plays,
 	}
 }
 
+/* The line stalls, and then all of it is heard at once */
+static void line_stall(struct echo_line *l, uint64_t ms, double back_db)
+{
+	uint64_t begin_ms = l->now_ms;
+
+	for (; l->now_ms < begin_ms + ms; l->now_ms += FRAME_MS) {
+		if (is_loud_at(l->now_ms))
+			echo_played(&l->e, l->loudv, FRAME_SAMPLES, l->now_ms);
+	}
+	for (uint64_t t = begin_ms; t < l->now_ms; t += FRAME_MS) {
+		bool back = is_loud_at(t - ECHO_LINE_MS);
+		double db = fmax(back ? l->db + back_db : -100, ECHO_LINE_DB);
+
+		(void)echo_bound(&l->e, (float)db, l->now_ms);
+	}
+}
+
 static void assert_near(double want, float got)
 {
 	if (fabs(want - got) > 2)
@@ -334,6 +351,11 @@ static void test_bound_of_echo(void **state)
 	assert_near(l.db - 25 + 9, l.least);
 	assert_true(l.most < l.db - 35 + 9);
 	l.late_ms = 0;
+
+	/* nothing is learnt from frames of unknown age */
+	line_stall(&l, 1500, -25);
+	line_run(&l, 3100, true, -25);
+	assert_near(l.db - 25 + 9, l.least);
 
 	/* cleared: what was not played does not come back, the rest does */
 	while (!is_loud_at(l.now_ms - FRAME_MS))
