@@ -171,7 +171,7 @@ enum call_barge_in {
 /** What a key does outside of a number; dtmf.map */
 enum call_key_action {
 	CALL_KEY_NONE,
-	CALL_KEY_TRANSFER, /* to `text`, "": the configured operator */
+	CALL_KEY_TRANSFER, /* text is the number, for the log */
 	CALL_KEY_REPEAT,   /* say the last answer again */
 	CALL_KEY_HANGUP,
 	CALL_KEY_SEND, /* `text` is a turn, as if it was spoken */

@@ -33,7 +33,7 @@ enum dialog_act_type {
 	DIALOG_PLAY,     /* url, or clip; text is what it says, if known   */
 	DIALOG_PAUSE,    /* ms of silence                                  */
 	DIALOG_COLLECT,  /* the keys that come next belong together        */
-	DIALOG_TRANSFER, /* text is the number, "": the configured one;
+	DIALOG_TRANSFER, /* text is the number, for the log;       
 			  * name is the mode ("blind" if not set)          */
 	DIALOG_HANGUP,   /* when everything before it was heard            */
 	DIALOG_RECORD,   /* on: from now on record the call, or no longer  */

@@ -75,6 +75,14 @@ static const char *default_of(const struct conf_item *it)
 	return *it->def ? it->def : "unset";
 }
 
+/* What it means, and what it may be */
+static void help_of(char *dst, const struct conf_item *it)
+{
+	(void)snprintf(dst, HELP_TEXT_MAX, "%s%s%s%s", it->help,
+		       it->choices ? " (" : "", it->choices ? it->choices : "",
+		       it->choices ? ")" : "");
+}
+
 /* The heading of a group, before its first setting */
 static void print_heading(FILE *f, const struct conf_item *it, const char *fmt)
 {
@@ -104,18 +112,17 @@ static void print_folded(FILE *f, const char *s, int indent)
 
 void conf_print_help(FILE *f)
 {
-	char name[CONF_NAME_MAX], text[HELP_TEXT_MAX];
+	char name[CONF_NAME_MAX], help[HELP_TEXT_MAX];
+	char text[HELP_TEXT_MAX + 128];
 
 	for (size_t i = 0; i < conf_itemc; i++) {
 		const struct conf_item *it = &conf_itemv[i];
 
 		print_heading(f, it, "\n%s\n");
 		conf_env_name(name, it);
-		(void)snprintf(text, sizeof(text), "%s%s%s%s [%s%s%s]",
-			       it->help, it->choices ? " (" : "",
-			       it->choices ? it->choices : "",
-			       it->choices ? ")" : "", default_of(it),
-			       unit_sep(it), unit(it));
+		help_of(help, it);
+		(void)snprintf(text, sizeof(text), "%s [%s%s%s]", help,
+			       default_of(it), unit_sep(it), unit(it));
 		fprintf(f, "  %-*s ", HELP_INDENT - 3, name);
 		print_folded(f, text, HELP_INDENT);
 	}
@@ -123,20 +130,21 @@ void conf_print_help(FILE *f)
 
 void conf_print_sample(FILE *f)
 {
-	char name[CONF_NAME_MAX];
+	char name[CONF_NAME_MAX], help[HELP_TEXT_MAX];
 
 	for (size_t i = 0; i < conf_itemc; i++) {
 		const struct conf_item *it = &conf_itemv[i];
 
 		print_heading(f, it, "\n### %s\n\n");
 		conf_env_name(name, it);
-		fprintf(f, "# %s\n#%s=%s\n", it->help, name, it->def);
+		help_of(help, it);
+		fprintf(f, "# %s\n#%s=%s\n", help, name, it->def);
 	}
 }
 
 void conf_print_markdown(FILE *f)
 {
-	char name[CONF_NAME_MAX];
+	char name[CONF_NAME_MAX], help[HELP_TEXT_MAX];
 
 	for (size_t i = 0; i < conf_itemc; i++) {
 		const struct conf_item *it = &conf_itemv[i];
@@ -149,23 +157,24 @@ void conf_print_markdown(FILE *f)
 		fprintf(f, "| `%s`", name);
 		if (it->alias)
 			fprintf(f, ", `%s`", it->alias);
-		fprintf(f, " | %s%s%s | %s%s%s%s |\n", it->def, unit_sep(it),
-			unit(it), it->help, it->choices ? " (" : "",
-			it->choices ? it->choices : "",
-			it->choices ? ")" : "");
+		help_of(help, it);
+		fprintf(f, " | %s%s%s | %s |\n", it->def, unit_sep(it),
+			unit(it), help);
 	}
 }
 
 void conf_print_man(FILE *f)
 {
-	char name[CONF_NAME_MAX];
+	char name[CONF_NAME_MAX], help[HELP_TEXT_MAX];
 
 	for (size_t i = 0; i < conf_itemc; i++) {
 		const struct conf_item *it = &conf_itemv[i];
 
 		print_heading(f, it, ".SS %s\n");
 		conf_env_name(name, it);
-		fprintf(f, ".TP\n.B %s\n%s. Default: %s%s%s.\n", name,
-			it->help, default_of(it), unit_sep(it), unit(it));
+		help_of(help, it);
+		fprintf(f, ".TP\n.B %s%s%s\n%s. Default: %s%s%s.\n", name,
+			it->alias ? ", " : "", it->alias ? it->alias : "",
+			help, default_of(it), unit_sep(it), unit(it));
 	}
 }

@@ -181,7 +181,8 @@ const struct conf_item conf_itemv[] = {
 	     "hear keys as tones in the caller's audio, for carriers that send "
 	     "no dtmf events"),
 	STR("dtmf.map", dtmf_map, "",
-	    "keys with an action: 1=transfer:+15550100,0=operator,*=repeat,"
+	    "keys with an action (a transfer's number is logged, not dialled): "
+	    "1=transfer:+15550100,0=operator,*=repeat,"
 	    "9=hangup, 2=send:opening hours"),
 	U32("dtmf.timeout_ms", dtmf_timeout_ms, "2000", 200, 60000, "ms",
 	    "a number is complete when no key was pressed for so long"),
