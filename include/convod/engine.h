@@ -73,6 +73,12 @@ CV_NODISCARD int engine_submit(struct engine_user *u, struct engine_job *j);
  */
 void engine_cancel(struct engine_job *j);
 
+/**
+ * Wait until all threads of all engines have made their state, which takes
+ * files: afterwards they open none. Thread: any but theirs.
+ */
+void engine_settle(void);
+
 /** Threads of the engine */
 unsigned engine_threads(const struct engine_user *u);
 

@@ -29,12 +29,13 @@ struct engine {
 	unsigned users; /* under engines_lock */
 
 	pthread_t threadv[ENGINE_THREADS_MAX];
-	unsigned threadc;
+	unsigned threadc; /* under engines_lock */
 	unsigned bound;
 
 	pthread_mutex_t lock;
 	pthread_cond_t work; /* something was queued, or quit */
-	pthread_cond_t idle; /* a job was posted back         */
+	pthread_cond_t idle; /* a job was posted back, or a state made */
+	unsigned madec;      /* states                                 */
 	struct list queue;
 	unsigned queuec;
 	bool quit;
@@ -93,6 +94,8 @@ static void *engine_thread(void *arg)
 			  "engine=%s err=\"%s\"", e->ops->name, strerror(err));
 
 	pthread_mutex_lock(&e->lock);
+	++e->madec;
+	pthread_cond_broadcast(&e->idle);
 	while ((j = next_job(e))) {
 		struct engine_user *u = j->user;
 
@@ -234,6 +237,23 @@ static void release(struct engine *e)
 
 	if (last)
 		mem_deref(e);
+}
+
+void engine_settle(void)
+{
+	struct le *le;
+
+	pthread_mutex_lock(&engines_lock);
+	LIST_FOREACH(&engines, le)
+	{
+		struct engine *e = list_ledata(le);
+
+		pthread_mutex_lock(&e->lock);
+		while (e->madec < e->threadc)
+			pthread_cond_wait(&e->idle, &e->lock);
+		pthread_mutex_unlock(&e->lock);
+	}
+	pthread_mutex_unlock(&engines_lock);
 }
 
 /* Take a job out of the queue. Thread: loop, with the engine's lock */

@@ -7,7 +7,7 @@
  * 4.1.6, and read in 4.3). Whatever has been opened in between is closed
  * under its owner, and libuv ends the process when it cannot watch it. So the
  * number is kept taken until then. What is left are the moments before we
- * take it, in which another thread may open something.
+ * take it, in which another thread may open something; see worker.c.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <convod/engine.h>
 #include <convod/log.h>
 #include <convod/mem.h>
 #include <convod/metrics.h>
@@ -113,8 +114,11 @@ static void quit_handler(struct loop_post *p)
 	loop_stop(w->net.loop);
 }
 
+/* libwebsockets may close a file that another thread is just opening
+ * (lws_loop.c), such as a recogniser's model: it would end the process */
 static void end_calls(struct worker *w)
 {
+	engine_settle();
 	httpd_close(w->httpd);
 	list_flush(&w->convol);
 }

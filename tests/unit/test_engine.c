@@ -206,6 +206,19 @@ static void test_users_share_threads(void **state)
 	assert_int_equal(fix.inits, 1);
 }
 
+/* Afterwards no thread makes its state any more */
+static void test_settled(void **state)
+{
+	const struct engine_param prm = {
+		.ops = &ops, .key = "settle", .threads = 8, .queue = 1};
+	struct engine_user *u;
+
+	assert_int_equal(engine_user_alloc(&u, fix.loop, &prm), 0);
+	engine_settle();
+	assert_int_equal(fix.inits, 1 + 8);
+	mem_deref(u);
+}
+
 static int alloc_body(void *arg)
 {
 	struct loop *l = NULL;
@@ -237,6 +250,7 @@ int main(void)
 		TEST(test_cancelled_jobs_are_not_reported),
 		TEST(test_user_leaves_with_jobs_under_way),
 		TEST(test_users_share_threads),
+		TEST(test_settled),
 		TEST(test_out_of_memory),
 	};
 
