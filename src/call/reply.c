@@ -234,8 +234,8 @@ static struct utterance *add_prompt(struct call *c, enum call_prompt prompt,
 		return NULL;
 
 	u->prompt = prompt;
-	u->protect |= prompt == CALL_PROMPT_GREETING &&
-		      c->prm.greeting_protect;
+	/* what we say while a greeting is awaited is none */
+	u->protect = prompt == CALL_PROMPT_GREETING && c->prm.greeting_protect;
 
 	return u;
 }
