@@ -38,6 +38,12 @@ static inline const char *buf_str(const struct buf *b)
 	return b->p ? b->p : "";
 }
 
+/** The same as bytes, NULL if nothing was added */
+static inline const uint8_t *buf_bytes(const struct buf *b)
+{
+	return (const uint8_t *)b->p;
+}
+
 CV_END_DECLS
 
 #endif

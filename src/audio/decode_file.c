@@ -7,20 +7,18 @@
 #include <errno.h>
 #include <string.h>
 #include <sndfile.h>
+#include <convod/buf.h>
 #include <convod/mem.h>
 #include "decode_priv.h"
 
 enum {
-	GROW_MIN_BYTES = 65536,
 	READ_FRAMES = 512,
 	OGG_PAGE_HEADER = 27,
 	OGG_HEADER_PACKETS = 3, /* of Vorbis; Opus has two and audio */
 };
 
 struct file {
-	uint8_t *v;
-	size_t n;
-	size_t size;
+	struct buf buf;
 	size_t pos; /* of libsndfile */
 };
 
@@ -28,7 +26,7 @@ static void destructor(void *arg)
 {
 	struct file *f = arg;
 
-	mem_raw_free(f->v);
+	buf_reset(&f->buf);
 }
 
 static int file_alloc(void **statep)
@@ -38,38 +36,17 @@ static int file_alloc(void **statep)
 	return *statep ? 0 : ENOMEM;
 }
 
-static int gather(struct file *f, const uint8_t *p, size_t n)
-{
-	if (n > DECODE_FILE_MAX_BYTES - f->n)
-		return EOVERFLOW;
-
-	if (f->n + n > f->size) {
-		size_t size = MAX(MAX(2 * f->size, f->n + n), GROW_MIN_BYTES);
-		uint8_t *v = mem_raw_realloc(f->v, size);
-
-		if (!v)
-			return ENOMEM;
-		f->v = v;
-		f->size = size;
-	}
-	if (n)
-		memcpy(f->v + f->n, p, n);
-	f->n += n;
-
-	return 0;
-}
-
 static sf_count_t length_handler(void *arg)
 {
 	const struct file *f = arg;
 
-	return (sf_count_t)f->n;
+	return (sf_count_t)f->buf.n;
 }
 
 static sf_count_t seek_handler(sf_count_t offset, int whence, void *arg)
 {
 	struct file *f = arg;
-	sf_count_t n = (sf_count_t)f->n;
+	sf_count_t n = (sf_count_t)f->buf.n;
 	sf_count_t from = whence == SEEK_CUR   ? (sf_count_t)f->pos
 			  : whence == SEEK_END ? n
 					       : 0;
@@ -84,10 +61,10 @@ static sf_count_t seek_handler(sf_count_t offset, int whence, void *arg)
 static sf_count_t read_handler(void *dst, sf_count_t count, void *arg)
 {
 	struct file *f = arg;
-	size_t n = count > 0 ? MIN((size_t)count, f->n - f->pos) : 0;
+	size_t n = count > 0 ? MIN((size_t)count, f->buf.n - f->pos) : 0;
 
 	if (n)
-		memcpy(dst, f->v + f->pos, n);
+		memcpy(dst, f->buf.p + f->pos, n);
 	f->pos += n;
 
 	return (sf_count_t)n;
@@ -174,7 +151,8 @@ static int decode(struct file *f, struct decode_sink *s)
 	SNDFILE *sf;
 	int err;
 
-	if (!memcmp(f->v, "OggS", 4) && !ogg_has_headers(f->v, f->n))
+	if (!memcmp(f->buf.p, "OggS", 4) &&
+	    !ogg_has_headers(buf_bytes(&f->buf), f->buf.n))
 		return EBADMSG;
 
 	sf = sf_open_virtual(&io, SFM_READ, &info, f);
@@ -191,7 +169,7 @@ static int file_push(void *state, struct decode_sink *s, const uint8_t *p,
 		     size_t n, bool last)
 {
 	struct file *f = state;
-	int err = gather(f, p, n);
+	int err = buf_add(&f->buf, p, n, DECODE_FILE_MAX_BYTES);
 
 	if (!err && last)
 		err = decode(f, s);

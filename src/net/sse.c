@@ -6,23 +6,22 @@
  *
  *	 first data line \n second one \n data: the third o
  *	 ◀────────── data_n ──────────▶
- *	 ◀────────────────────── n ───────────────────────▶
+ *	 ◀──────────────────── buf.n ─────────────────────▶
  *
  * Only whole lines are looked at, so it does not matter where a character,
  * a field's name or a CRLF was cut in two.
  */
 #include <errno.h>
 #include <string.h>
+#include <convod/buf.h>
 #include <convod/mem.h>
 #include <convod/sse.h>
 #include <convod/str.h>
 #include <convod/utf8.h>
 
-enum { GROW_MIN = 1024 };
-
 struct sse {
-	char *buf;
-	size_t n, size, data_n;
+	struct buf buf; /* has room for a zero or a line feed behind */
+	size_t data_n;
 	size_t max;
 	char event[SSE_NAME_SIZE];
 	bool started; /* the first line, which may have a BOM, is over */
@@ -38,29 +37,6 @@ struct sse {
 static bool is_wanted(const struct sse *s)
 {
 	return mem_nrefs(s) > 1 && !s->err;
-}
-
-static int append(struct sse *s, const char *p, size_t n)
-{
-	size_t need = s->n + n + 1; /* a zero or a line feed */
-
-	if (n > s->max || s->n > s->max - n)
-		return EOVERFLOW;
-
-	if (need > s->size) {
-		size_t size = MAX(MAX(need, 2 * s->size), GROW_MIN);
-		char *buf = mem_raw_realloc(s->buf, size);
-
-		if (!buf)
-			return ENOMEM;
-		s->buf = buf;
-		s->size = size;
-	}
-	if (n)
-		memcpy(s->buf + s->n, p, n);
-	s->n += n;
-
-	return 0;
 }
 
 /* ------------------------------------------------------------- delivery */
@@ -97,10 +73,10 @@ static void dispatch(struct sse *s)
 	size_t n = s->data_n;
 
 	if (n)
-		deliver(s, s->buf, n - 1);
+		deliver(s, s->buf.p, n - 1);
 	else if (s->bare && s->event[0])
 		s->eventh(s->event, "", 0, s->arg);
-	s->n = s->data_n = 0;
+	s->buf.n = s->data_n = 0;
 	s->event[0] = '\0';
 }
 
@@ -125,7 +101,7 @@ static void take_field(struct sse *s, char *line, size_t n)
 	}
 
 	if (field_is(line, name_n, "data")) {
-		/* append() left room for the line feed */
+		/* buf_add() left room for the line feed */
 		memmove(line, value, value_n);
 		line[value_n] = '\n';
 		s->data_n += value_n + 1;
@@ -137,8 +113,8 @@ static void take_field(struct sse *s, char *line, size_t n)
 static void take_line(struct sse *s)
 {
 	static const char bom[] = "\xef\xbb\xbf";
-	char *line = s->buf + s->data_n;
-	size_t n = s->n - s->data_n;
+	char *line = s->buf.p + s->data_n;
+	size_t n = s->buf.n - s->data_n;
 
 	if (!s->started && n >= 3 && !memcmp(line, bom, 3)) {
 		line = memmove(line, line + 3, n - 3);
@@ -152,7 +128,7 @@ static void take_line(struct sse *s)
 		deliver(s, line, n);
 	else
 		take_field(s, line, n);
-	s->n = s->data_n;
+	s->buf.n = s->data_n;
 }
 
 static size_t line_len(const char *p, size_t n)
@@ -177,7 +153,7 @@ static size_t push_line(struct sse *s, const char *p, size_t n)
 	s->cr = false;
 
 	len = line_len(p, n);
-	s->err = append(s, p, len);
+	s->err = buf_add(&s->buf, p, len, s->max);
 	if (s->err || len == n)
 		return len;
 
@@ -193,7 +169,7 @@ static void destructor(void *arg)
 {
 	struct sse *s = arg;
 
-	mem_raw_free(s->buf);
+	buf_reset(&s->buf);
 }
 
 int sse_alloc(struct sse **sp, size_t max, bool lines, sse_h *eventh,
@@ -252,7 +228,7 @@ int sse_end(struct sse *s)
 		return EINVAL;
 
 	mem_ref(s);
-	if (is_wanted(s) && s->n > s->data_n)
+	if (is_wanted(s) && s->buf.n > s->data_n)
 		take_line(s);
 	if (is_wanted(s))
 		dispatch(s);

@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <string.h>
 #include <convod/audio.h>
+#include <convod/buf.h>
 #include <convod/mem.h>
 #include <convod/str.h>
 #include "stream.h"
@@ -28,12 +29,6 @@ enum {
 	QUEUE_MAX_BYTES = 1 << 16,
 	TYPE_MAX = 64, /* of the Content-Type that is looked at */
 	STATUS_OK = 200,
-};
-
-/** Bytes that grow */
-struct buf {
-	uint8_t *p;
-	size_t n, size;
 };
 
 /** What the job works on. Loop and job take turns, by s->busy. */
@@ -64,7 +59,7 @@ struct stream {
 	uint64_t start_ms; /* then, of the first sample */
 
 	struct stream_result res;
-	struct buf text; /* of an answer that is no audio, with a zero */
+	struct buf text; /* of an answer that is no audio */
 	char type[TYPE_MAX];
 	http_allow_h *allowh;
 	http_addr_h *addrh;
@@ -74,24 +69,6 @@ struct stream {
 };
 
 /* -------------------------------------------------------------- buffers */
-
-static int buf_append(struct buf *b, const uint8_t *p, size_t n)
-{
-	if (b->n + n > b->size) {
-		size_t size = MAX(2 * b->size, b->n + n);
-		uint8_t *v = mem_raw_realloc(b->p, size);
-
-		if (!v)
-			return ENOMEM;
-		b->p = v;
-		b->size = size;
-	}
-	if (n)
-		memcpy(b->p + b->n, p, n);
-	b->n += n;
-
-	return 0;
-}
 
 static void buf_swap(struct buf *a, struct buf *b)
 {
@@ -111,21 +88,17 @@ static void end(struct stream *s, int err)
 	s->ended = true;
 	s->req = mem_deref(s->req);
 	tmr_cancel(s->tmr);
-	s->res.text = s->text.n ? (const char *)s->text.p : "";
-	s->res.textc = s->text.n ? s->text.n - 1 : 0;
+	s->res.text = buf_str(&s->text);
+	s->res.textc = s->text.n;
 	s->doneh(err, &s->res, s->arg);
 }
 
-/** Keep what the peer says instead of audio, with a zero behind */
+/** Keep what the peer says instead of audio */
 static void keep_text(struct stream *s, const uint8_t *p, size_t n)
 {
-	size_t have = s->text.n ? s->text.n - 1 : 0;
-
-	n = MIN(n, STREAM_ERROR_MAX_BYTES - have);
-	s->text.n = have;
-	if (buf_append(&s->text, p, n) ||
-	    buf_append(&s->text, (uint8_t[1]){0}, 1))
-		s->text.n = 0; /* less to say in the log */
+	n = MIN(n, STREAM_ERROR_MAX_BYTES - s->text.n);
+	if (buf_add(&s->text, p, n, STREAM_ERROR_MAX_BYTES))
+		buf_reset(&s->text); /* less to say in the log */
 }
 
 /* -------------------------------------------------------------- samples */
@@ -169,12 +142,12 @@ static void samples_handler(const uint8_t *ulawv, size_t n, void *arg)
 	struct job *j = arg;
 
 	if (!j->err)
-		j->err = buf_append(&j->out, ulawv, n);
+		j->err = buf_add(&j->out, ulawv, n, SIZE_MAX);
 }
 
 static void decode(struct job *j)
 {
-	int err = decoder_push(j->decoder, j->in.p, j->in.n, j->last,
+	int err = decoder_push(j->decoder, buf_bytes(&j->in), j->in.n, j->last,
 			       samples_handler, j);
 
 	if (!j->err)
@@ -186,7 +159,7 @@ static void decode(struct job *j)
  * stream may be gone when it returns false. */
 static bool deliver(struct stream *s, struct job *j)
 {
-	int err = give(s, j->out.p, j->out.n);
+	int err = give(s, buf_bytes(&j->out), j->out.n);
 
 	j->out.n = 0;
 	if (!j->stream || s->ended)
@@ -246,11 +219,11 @@ static void run_job(struct stream *s)
 static int find_format(struct stream *s)
 {
 	bool last = s->complete || s->err;
-	int err = decode_confirm(&s->format, s->type, s->queue.p, s->queue.n,
-				 last);
+	int err = decode_confirm(&s->format, s->type, buf_bytes(&s->queue),
+				 s->queue.n, last);
 
 	if (err == EBADMSG)
-		keep_text(s, s->queue.p, s->queue.n);
+		keep_text(s, buf_bytes(&s->queue), s->queue.n);
 	if (err)
 		return err;
 
@@ -329,7 +302,7 @@ static void body_handler(int status, const uint8_t *p, size_t n, void *arg)
 		return; /* the done handler will say so */
 	}
 
-	err = buf_append(&s->queue, p, n);
+	err = buf_add(&s->queue, p, n, SIZE_MAX);
 	if (err) {
 		end(s, err);
 		return;
@@ -358,8 +331,8 @@ static void job_destructor(void *arg)
 	struct job *j = arg;
 
 	mem_deref(j->decoder);
-	mem_raw_free(j->in.p);
-	mem_raw_free(j->out.p);
+	buf_reset(&j->in);
+	buf_reset(&j->out);
 }
 
 static void destructor(void *arg)
@@ -372,8 +345,8 @@ static void destructor(void *arg)
 		s->job->stream = NULL;
 	mem_deref(s->job);
 	mem_deref(s->clip);
-	mem_raw_free(s->queue.p);
-	mem_raw_free(s->text.p);
+	buf_reset(&s->queue);
+	buf_reset(&s->text);
 }
 
 static int request(struct stream *s, const struct net *net,
