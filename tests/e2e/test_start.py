@@ -4,6 +4,7 @@ import resource
 import socket
 import subprocess
 import time
+import wave
 
 from harness import HERE, PYTHON, SIGHUP, SIGINT, SIGTERM, wait_for
 
@@ -46,6 +47,14 @@ def test_check_config_does_not_start(t):
         settings = {"ASR_SERVER_URL": "grpcs://127.0.0.1:1", name: value}
         status, output = t.run("convod", "--check-config", **settings)
         assert status == 1 and name in output, (name, value, output)
+    # a recording that ends before the length in its head can be played
+    with wave.open(str(t.cwd / "cut.wav"), "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        file.writeframes(bytes(16000))
+    with open(t.cwd / "cut.wav", "r+b") as file:
+        file.truncate(8000)
+    status, output = t.run("convod", "--check-config", APOLOGY_FILE="cut.wav")
+    assert status == 0, output
     status, output = t.run("convod", "--check-config", TLS_CERT="nonsense",
                            TLS_KEY="nonsense")
     assert status == 1 and "TLS_CERT" in output, output

@@ -321,6 +321,25 @@ static void test_what_is_lost_for_want_of_memory(void **state)
 	drop(f);
 }
 
+/* What is lost may interrupt the bot: not the apology for it */
+static void test_lost_words_that_interrupt(void **state)
+{
+	struct fake *f = make_open(&param);
+
+	(void)state;
+	final(f, "hello");
+	act(f, DIALOG_SAY, "One.", NULL);
+	done(f, 0);
+	started(f, 1);
+	f->text[0] = '\0';
+	mem_fail_all(0, 1);
+	final(f, "stop");
+	mem_fail_all(-1, 0);
+	pass(f, 0);
+	expect(f, "Uno memory:stop|!|A2|");
+	drop(f);
+}
+
 static void test_without_a_voice_a_text_is_apologised(void **state)
 {
 	struct call_param prm = param;
@@ -877,6 +896,7 @@ int main(void)
 		cmocka_unit_test(test_failed_audio_is_spoken_then_apologised),
 		cmocka_unit_test(test_one_apology_for_an_answer),
 		cmocka_unit_test(test_what_is_lost_for_want_of_memory),
+		cmocka_unit_test(test_lost_words_that_interrupt),
 		cmocka_unit_test(test_without_a_voice_a_text_is_apologised),
 		cmocka_unit_test(test_failed_turn_apologises_and_goes_on),
 		cmocka_unit_test(test_turn_that_cannot_be_sent),
