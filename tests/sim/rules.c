@@ -172,7 +172,7 @@ void rules_given(struct sim *s, const struct asr_result *res)
 	COUNT_GIVEN(s, res->text, given);
 	if (w->words)
 		w->said_ms = s->now_ms;
-	if (w->words && w->held)
+	if (w->words && w->held && !rules_is_protected(w))
 		w->words_in_hold = true;
 }
 

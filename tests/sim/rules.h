@@ -311,6 +311,8 @@ void rules_close(struct sim *s); /* we end the call ourselves */
 struct utterance_note *rules_note(struct sim *s, uint32_t utterance);
 void rules_started(struct sim *s, uint32_t utterance);
 bool rules_is_live(const struct utterance_note *u);
+/** Must what comes next, or sounds, be heard whoever speaks? */
+bool rules_is_protected(const struct watch *w);
 /** Its audio is there and has been played: only its end is to be reported */
 bool rules_is_played(const struct sim *s, uint32_t utterance);
 

@@ -156,6 +156,7 @@ void rules_started(struct sim *s, uint32_t utterance)
 
 	++s->watch.ops;
 	s->watch.progress_ms = s->now_ms;
+	s->watch.nobodys = 0; /* its first frame may be all fade, too */
 	if (u->state == UTT_ASKED)
 		u->state = UTT_STARTED;
 }
@@ -475,7 +476,7 @@ static bool is_next_protected(const struct watch *w)
 
 /* What must be heard is heard, words or not. Of audio without a text we can't
  * tell. */
-static bool is_protected(const struct watch *w)
+bool rules_is_protected(const struct watch *w)
 {
 	if (is_next_protected(w))
 		return true;
@@ -500,7 +501,7 @@ void rules_resume(struct sim *s)
 	if (!w->held)
 		rule_violated(s, RULE_HOLD, "resumed without a hold");
 	/* without a voice, an apology stands for what we don't recognise */
-	if (w->words_in_hold && !is_protected(w) && s->plan.prm.has_voice)
+	if (w->words_in_hold && s->plan.prm.has_voice)
 		rule_violated(s, RULE_FALSE_START, "a final has words");
 	w->held = false;
 	w->nobodys = 0;
