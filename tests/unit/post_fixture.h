@@ -10,9 +10,10 @@
 #include <convod/log.h>
 #include <convod/str.h>
 #include "fake_http.h"
+#include "net_fixture.h"
 #include "test.h"
 
-enum { GIVE_UP_MS = 20000, FILE_MAX = 65536, POST_BIG = 2 << 20 };
+enum { FILE_MAX = 65536, POST_BIG = 2 << 20 };
 
 enum mischief { NONE, DROPS, CANCELS };
 
@@ -27,9 +28,8 @@ static struct world {
 } world;
 
 struct fixture {
-	struct loop *loop;
-	struct tmr *tmr;
 	struct net net;
+	struct tmr *watchdog;
 	const struct dialog_backend *be;
 	struct dialog *dialog;
 	struct dialog_session *session;
@@ -105,11 +105,6 @@ static inline void done_handler(int err, void *arg)
 	f->done_err = err;
 }
 
-static inline void give_up_handler(void *arg)
-{
-	fail_msg("nothing happened for %d ms", GIVE_UP_MS);
-}
-
 static const struct dialog_handlers handlers = {
 	.openh = open_handler,
 	.acth = act_handler,
@@ -129,21 +124,14 @@ static inline int set_up(struct fixture *f, const char *suffix,
 	};
 	const struct dialog_call call = {
 		.call_id = "CA1", .caller = "+354555", .params = params};
-	int err = params ? loop_alloc(&f->loop) : ENOMEM;
+	int err = params ? net_open(&f->net, &f->watchdog) : ENOMEM;
 
 	(void)snprintf(url, sizeof(url), "%s+%s%s", f->be->name, f->server.url,
 		       suffix);
-	f->net.loop = f->loop;
-	if (!err)
-		err = tmr_alloc(&f->tmr, f->loop, give_up_handler, NULL);
-	if (!err)
-		err = http_client_alloc(&f->net.http, f->loop);
 	if (!err)
 		err = dialog_alloc(&f->dialog, &prm, &f->net);
 	if (!err)
 		err = f->be->open(&f->session, f->dialog, &call, &handlers, f);
-	if (!err)
-		tmr_start(f->tmr, GIVE_UP_MS);
 	json_decref(params);
 
 	return err;
@@ -153,9 +141,7 @@ static inline void tear_down(struct fixture *f)
 {
 	f->session = mem_deref(f->session);
 	f->dialog = mem_deref(f->dialog);
-	f->net.http = mem_deref(f->net.http);
-	f->tmr = mem_deref(f->tmr);
-	f->loop = mem_deref(f->loop);
+	net_close(&f->net, &f->watchdog);
 }
 
 static inline int setup(void **state)
@@ -189,7 +175,7 @@ static inline void begin(struct fixture *f, const struct dialog_backend *be,
 	assert_int_equal(set_up(f, suffix, key, 5000), 0);
 	assert_int_equal(f->opened, 0);
 	while (!f->opened)
-		loop_turn(f->loop, false);
+		loop_turn(f->net.loop, false);
 }
 
 static inline int ask(struct fixture *f, enum dialog_turn_kind kind,
@@ -206,7 +192,7 @@ static inline int ask(struct fixture *f, enum dialog_turn_kind kind,
 static inline void await(struct fixture *f, const int *n, int want)
 {
 	while (*n < want) {
-		loop_turn(f->loop, false);
+		loop_turn(f->net.loop, false);
 		usleep(500);
 	}
 }
@@ -301,7 +287,7 @@ static inline void post_test_mischief(struct fixture *f,
 		assert_int_equal(ask(f, DIALOG_SPEECH, "hi"), 0);
 		await(f, &f->actc, 1);
 		for (int i = 0; i < 5; i++)
-			loop_turn(f->loop, false);
+			loop_turn(f->net.loop, false);
 		assert_int_equal(f->actc, 1);
 		assert_int_equal(f->done, 0);
 		if (m == CANCELS) {
@@ -321,10 +307,10 @@ static inline void post_test_mischief(struct fixture *f,
 	begin(f, be, "", NULL);
 	assert_int_equal(ask(f, DIALOG_SPEECH, "hi"), 0);
 	while (!world.requests)
-		loop_turn(f->loop, false);
+		loop_turn(f->net.loop, false);
 	be->cancel(f->session);
 	while (!world.closed)
-		loop_turn(f->loop, false);
+		loop_turn(f->net.loop, false);
 	assert_int_equal(f->done, 0);
 }
 
@@ -345,7 +331,7 @@ static inline int post_memory_body(void *arg)
 		err = ask(&f, DIALOG_SPEECH, "hi");
 	if (!err) {
 		while (!f.done)
-			loop_turn(f.loop, true);
+			loop_turn(f.net.loop, true);
 		err = f.done_err;
 	}
 	tear_down(&f);

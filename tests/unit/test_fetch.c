@@ -5,15 +5,15 @@
 #include <convod/str.h>
 #include <convod/tts.h>
 #include "fake_http.h"
+#include "net_fixture.h"
 
 #define DIR DATA_DIR "/audio-formats/"
 
-enum { GIVE_UP_MS = 40000, CLIP_MAX = 1000000 };
+enum { CLIP_MAX = 1000000 };
 
 struct fixture {
-	struct loop *loop;
-	struct tmr *tmr;
 	struct net net;
+	struct tmr *watchdog;
 	struct fake_http server, other;
 	struct clip *clip;
 	struct clip_watch watch;
@@ -145,23 +145,9 @@ static bool serve(struct fake_http *f, int fd, const char *path,
 	return true;
 }
 
-static void give_up_handler(void *arg)
-{
-	(void)arg;
-	fail_msg("nothing happened for %d ms", GIVE_UP_MS);
-}
-
 static int set_up_net(struct fixture *f)
 {
-	int err = loop_alloc(&f->loop);
-
-	if (!err)
-		err = tmr_alloc(&f->tmr, f->loop, give_up_handler, NULL);
-	f->net.loop = f->loop;
-	if (!err)
-		err = http_client_alloc(&f->net.http, f->loop);
-	if (!err)
-		tmr_start(f->tmr, GIVE_UP_MS);
+	int err = net_open(&f->net, &f->watchdog);
 
 	return err;
 }
@@ -170,9 +156,7 @@ static void tear_down_net(struct fixture *f)
 {
 	mem_deref(f->req);
 	mem_deref(f->clip);
-	mem_deref(f->net.http);
-	mem_deref(f->tmr);
-	mem_deref(f->loop);
+	net_close(&f->net, &f->watchdog);
 }
 
 static int setup(void **state)
@@ -245,7 +229,7 @@ static int fetch(struct fixture *f, const char *path, const char *hosts)
 	assert_int_equal(start(f, path, hosts, hangs ? 300 : 10000, 20000), 0);
 	assert_false(clip_is_ended(f->clip));
 	while (!clip_is_ended(f->clip))
-		loop_turn(f->loop, true);
+		loop_turn(f->net.loop, true);
 
 	return clip_error(f->clip);
 }
@@ -280,12 +264,12 @@ static void test_plays_while_it_arrives(void **state)
 		atomic_store(&go_on, false);
 		assert_int_equal(start(f, pathv[i], NULL, 5000, 20000), 0);
 		while (!clip_len(f->clip))
-			loop_turn(f->loop, true);
+			loop_turn(f->net.loop, true);
 		assert_false(clip_is_ended(f->clip));
 		n = clip_len(f->clip);
 		atomic_store(&go_on, true);
 		while (!clip_is_ended(f->clip))
-			loop_turn(f->loop, true);
+			loop_turn(f->net.loop, true);
 		assert_int_equal(clip_error(f->clip), 0);
 		assert_true(clip_len(f->clip) > n);
 	}
@@ -395,7 +379,7 @@ static void test_endless_is_cut(void **state)
 
 	assert_int_equal(start(f, "/endless", NULL, 10000, 5000), 0);
 	while (!clip_is_ended(f->clip))
-		loop_turn(f->loop, true);
+		loop_turn(f->net.loop, true);
 	assert_int_equal(clip_error(f->clip), EOVERFLOW);
 	assert_int_equal(clip_len(f->clip), 5000 * 8);
 }
@@ -410,14 +394,14 @@ static void test_dropped_at_any_time(void **state)
 			start(f, "/s16_44100_stereo.wav", NULL, 5000, 20000),
 			0);
 		for (int i = 0; i < turns; i++)
-			loop_turn(f->loop, false);
+			loop_turn(f->net.loop, false);
 		f->req = mem_deref(f->req);
 	}
 	assert_int_equal(
 		start(f, "/slow/s16_44100_stereo.wav", NULL, 5000, 20000), 0);
 	f->drop = true;
 	while (f->req)
-		loop_turn(f->loop, true);
+		loop_turn(f->net.loop, true);
 	assert_false(clip_is_ended(f->clip));
 }
 
@@ -433,7 +417,7 @@ static int memory_body(void *arg)
 		err = start(&f, "/mp3_16000.mp3", NULL, 200, 20000);
 	if (!err) {
 		while (!clip_is_ended(f.clip))
-			loop_turn(f.loop, true);
+			loop_turn(f.net.loop, true);
 		err = clip_error(f.clip);
 	}
 	tear_down_net(&f);

@@ -3,19 +3,16 @@
 #include <semaphore.h>
 #include <convod/clk.h>
 #include <convod/http.h>
-#include <convod/loop.h>
 #include <convod/metrics.h>
 #include <convod/str.h>
 #include "fake_http.h"
-
-enum { GIVE_UP_MS = 10000 };
+#include "net_fixture.h"
 
 struct fixture {
 	struct fake_http server;
 	struct fake_http other; /* another origin */
-	struct loop *loop;
-	struct tmr *tmr; /* gives up */
-	struct http_client *client;
+	struct net net;
+	struct tmr *watchdog;
 };
 
 struct result {
@@ -155,12 +152,6 @@ static bool serve(struct fake_http *f, int fd, const char *path,
 	return true;
 }
 
-static void give_up_handler(void *arg)
-{
-	(void)arg;
-	fail_msg("nothing happened for %d ms", GIVE_UP_MS);
-}
-
 static int setup(void **state)
 {
 	static struct fixture f;
@@ -168,10 +159,7 @@ static int setup(void **state)
 	memset(&f, 0, sizeof(f));
 	fake_http_open(&f.server, serve, &f);
 	fake_http_open(&f.other, serve, &f);
-	assert_int_equal(loop_alloc(&f.loop), 0);
-	assert_int_equal(tmr_alloc(&f.tmr, f.loop, give_up_handler, NULL), 0);
-	tmr_start(f.tmr, GIVE_UP_MS);
-	assert_int_equal(http_client_alloc(&f.client, f.loop), 0);
+	assert_int_equal(net_open(&f.net, &f.watchdog), 0);
 	*state = &f;
 
 	return 0;
@@ -181,9 +169,7 @@ static int teardown(void **state)
 {
 	struct fixture *f = *state;
 
-	mem_deref(f->client);
-	mem_deref(f->tmr);
-	mem_deref(f->loop);
+	net_close(&f->net, &f->watchdog);
 	fake_http_close(&f->server);
 	fake_http_close(&f->other);
 
@@ -237,7 +223,7 @@ static enum http_verdict allow_handler(const char *url, void *arg)
 static void run(struct fixture *f, const bool *done)
 {
 	while (!*done)
-		loop_turn(f->loop, true);
+		loop_turn(f->net.loop, true);
 }
 
 static int start(struct fixture *f, struct result *r, const char *path,
@@ -251,7 +237,7 @@ static int start(struct fixture *f, struct result *r, const char *path,
 		prm->body_max = 100000;
 	r->f = f;
 
-	return http_request(&r->req, f->client, prm,
+	return http_request(&r->req, f->net.http, prm,
 			    pieces ? body_handler : NULL, done_handler, r);
 }
 
@@ -377,16 +363,16 @@ static void test_refused_and_unknown(void **state)
 	struct result r = {0}, s = {0};
 
 	prm.url = "http://127.0.0.1:1/";
-	assert_int_equal(
-		http_request(&r.req, f->client, &prm, NULL, done_handler, &r),
-		0);
+	assert_int_equal(http_request(&r.req, f->net.http, &prm, NULL,
+				      done_handler, &r),
+			 0);
 	run(f, &r.done);
 	assert_int_equal(r.err, ECONNREFUSED);
 
 	prm.url = "http://nowhere.invalid/";
-	assert_int_equal(
-		http_request(&s.req, f->client, &prm, NULL, done_handler, &s),
-		0);
+	assert_int_equal(http_request(&s.req, f->net.http, &prm, NULL,
+				      done_handler, &s),
+			 0);
 	run(f, &s.done);
 	assert_int_equal(s.err, EHOSTUNREACH);
 	mem_deref(r.req);
@@ -400,15 +386,18 @@ static void test_bad_requests(void **state)
 	struct http_param prm = {.url = "ftp://127.0.0.1/", .body_max = 1};
 	struct http_req *req = NULL;
 
-	assert_int_equal(http_request(&req, f->client, &prm, NULL, NULL, NULL),
-			 EINVAL);
+	assert_int_equal(
+		http_request(&req, f->net.http, &prm, NULL, NULL, NULL),
+		EINVAL);
 	prm.url = "no url";
-	assert_int_equal(http_request(&req, f->client, &prm, NULL, NULL, NULL),
-			 EINVAL);
+	assert_int_equal(
+		http_request(&req, f->net.http, &prm, NULL, NULL, NULL),
+		EINVAL);
 	prm.url = "http://127.0.0.1/";
 	prm.headerv = split;
-	assert_int_equal(http_request(&req, f->client, &prm, NULL, NULL, NULL),
-			 EINVAL);
+	assert_int_equal(
+		http_request(&req, f->net.http, &prm, NULL, NULL, NULL),
+		EINVAL);
 	assert_null(req);
 }
 
@@ -465,9 +454,9 @@ static void fetch_with_secrets(struct fixture *f, struct result *r,
 		       f->server.port, path);
 	prm.url = url;
 	prm.body_max = 1000;
-	assert_int_equal(
-		http_request(&r->req, f->client, &prm, NULL, done_handler, r),
-		0);
+	assert_int_equal(http_request(&r->req, f->net.http, &prm, NULL,
+				      done_handler, r),
+			 0);
 	run(f, &r->done);
 	r->req = mem_deref(r->req);
 	assert_int_equal(r->err, 0);
@@ -502,7 +491,7 @@ static void test_dropped_from_inside(void **state)
 	assert_int_equal(start(f, &r, "/endless", &prm, true), 0);
 	run(f, &r.drop);
 	while (r.req)
-		loop_turn(f->loop, true);
+		loop_turn(f->net.loop, true);
 	/* in the done handler */
 	assert_int_equal(start(f, &s, "/hello", &small, false), 0);
 	run(f, &s.done);
@@ -513,7 +502,7 @@ static void test_dropped_from_inside(void **state)
 	assert_int_equal(start(f, &t, "/hang", &small, false), 0);
 	for (int n = atomic_load(&f->server.requests);
 	     n == atomic_load(&f->server.requests);)
-		loop_turn(f->loop, false);
+		loop_turn(f->net.loop, false);
 	t.req = mem_deref(t.req);
 
 	assert_int_equal(r.pieces, 1);
@@ -543,7 +532,7 @@ static void test_request_from_inside(void **state)
 
 	(void)snprintf(url, sizeof(url), "%s/hello", f->server.url);
 	prm.url = url;
-	assert_int_equal(http_request(&r.req, f->client, &prm, NULL,
+	assert_int_equal(http_request(&r.req, f->net.http, &prm, NULL,
 				      request_again_handler, &r),
 			 0);
 	run(f, &r.done);
@@ -565,10 +554,10 @@ static void test_pause_stops_and_goes_on(void **state)
 	struct tmr *t;
 	size_t pieces;
 
-	assert_int_equal(tmr_alloc(&t, f->loop, flag_handler, &waited), 0);
+	assert_int_equal(tmr_alloc(&t, f->net.loop, flag_handler, &waited), 0);
 	assert_int_equal(start(f, &r, "/endless", &prm, true), 0);
 	while (!r.pieces)
-		loop_turn(f->loop, true);
+		loop_turn(f->net.loop, true);
 	pieces = r.pieces;
 	assert_int_equal(pieces, 1); /* at once, however much there is */
 	tmr_start(t, 300);
@@ -579,7 +568,7 @@ static void test_pause_stops_and_goes_on(void **state)
 	r.pause = false;
 	http_pause(r.req, false);
 	while (r.pieces < pieces + 10 && !r.done)
-		loop_turn(f->loop, true);
+		loop_turn(f->net.loop, true);
 	assert_false(r.done);
 	mem_deref(r.req);
 	mem_deref(t);
@@ -630,13 +619,13 @@ static void test_stuck_lookup_does_not_block(void **state)
 	assert_int_equal(sem_init(&lookup_over, 0, 0), 0);
 	(void)snprintf(url, sizeof(url), "http://%s/", stuck_host);
 	prm.url = url;
-	assert_int_equal(http_request(&dropped.req, f->client, &prm, NULL,
+	assert_int_equal(http_request(&dropped.req, f->net.http, &prm, NULL,
 				      done_handler, &dropped),
 			 0);
-	assert_int_equal(
-		http_request(&r.req, f->client, &prm, NULL, done_handler, &r),
-		0);
-	loop_turn(f->loop, false);
+	assert_int_equal(http_request(&r.req, f->net.http, &prm, NULL,
+				      done_handler, &r),
+			 0);
+	loop_turn(f->net.loop, false);
 	dropped.req = mem_deref(dropped.req);
 	run(f, &r.done);
 	r.req = mem_deref(r.req);
@@ -664,11 +653,9 @@ static int memory_body(void *arg)
 	/* longer than libcurl waits before it tries something else */
 	struct http_param prm = {.redirects = true, .timeout_ms = 500};
 	struct result r = {0};
-	int err = loop_alloc(&f.loop);
+	int err = net_open(&f.net, &f.watchdog);
 
 	memcpy(f.server.url, fx->server.url, sizeof(f.server.url));
-	if (!err)
-		err = http_client_alloc(&f.client, f.loop);
 	if (!err)
 		err = start(&f, &r, "/to/hello", &prm, false);
 	if (!err) {
@@ -678,8 +665,7 @@ static int memory_body(void *arg)
 		assert_true(err || !strcmp(r.body, "hello"));
 	}
 	mem_deref(r.req);
-	mem_deref(f.client);
-	mem_deref(f.loop);
+	net_close(&f.net, &f.watchdog);
 
 	return err;
 }

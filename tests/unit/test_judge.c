@@ -4,18 +4,17 @@
 #include <netdb.h>
 #include <convod/addr.h>
 #include <convod/http.h>
-#include <convod/loop.h>
 #include <convod/str.h>
 #include "fake_http.h"
+#include "net_fixture.h"
 
-enum { GIVE_UP_MS = 10000, HOPS = HTTP_REDIRECTS_MAX };
+enum { HOPS = HTTP_REDIRECTS_MAX };
 
 struct fixture {
 	struct fake_http server; /* the backend */
 	struct fake_http other;  /* in our network, not for others to reach */
-	struct loop *loop;
-	struct tmr *tmr;
-	struct http_client *client;
+	struct net net;
+	struct tmr *watchdog;
 
 	/* what /to redirects to, and what may be connected to */
 	char location[256];
@@ -82,12 +81,6 @@ static bool serve(struct fake_http *f, int fd, const char *path,
 	return true;
 }
 
-static void give_up_handler(void *arg)
-{
-	(void)arg;
-	fail_msg("nothing happened for %d ms", GIVE_UP_MS);
-}
-
 static int setup(void **state)
 {
 	static struct fixture f;
@@ -95,10 +88,7 @@ static int setup(void **state)
 	memset(&f, 0, sizeof(f));
 	fake_http_open(&f.server, serve, &f);
 	fake_http_open(&f.other, serve, &f);
-	assert_int_equal(loop_alloc(&f.loop), 0);
-	assert_int_equal(tmr_alloc(&f.tmr, f.loop, give_up_handler, NULL), 0);
-	tmr_start(f.tmr, GIVE_UP_MS);
-	assert_int_equal(http_client_alloc(&f.client, f.loop), 0);
+	assert_int_equal(net_open(&f.net, &f.watchdog), 0);
 	*state = &f;
 
 	return 0;
@@ -109,9 +99,7 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 
 	mem_deref(f->req);
-	mem_deref(f->client);
-	mem_deref(f->tmr);
-	mem_deref(f->loop);
+	net_close(&f->net, &f->watchdog);
 	fake_http_close(&f->server);
 	fake_http_close(&f->other);
 
@@ -167,11 +155,11 @@ static int get(struct fixture *f, const char *url, http_allow_h *allowh,
 	f->done = false;
 	f->asked = 0;
 	f->req = mem_deref(f->req);
-	assert_int_equal(
-		http_request(&f->req, f->client, &prm, NULL, done_handler, f),
-		0);
+	assert_int_equal(http_request(&f->req, f->net.http, &prm, NULL,
+				      done_handler, f),
+			 0);
 	while (!f->done)
-		loop_turn(f->loop, true);
+		loop_turn(f->net.loop, true);
 
 	return f->err;
 }
@@ -320,8 +308,8 @@ static void test_another_address_of_the_name(void **state)
 	f->fine = "127.0.0.1";
 	assert_int_equal(get(f, url, judge_handler, addr_handler), 0);
 	/* nobody listens on the one that would be fine */
-	mem_deref(f->client);
-	assert_int_equal(http_client_alloc(&f->client, f->loop), 0);
+	mem_deref(f->net.http);
+	assert_int_equal(http_client_alloc(&f->net.http, f->net.loop), 0);
 	f->fine = "127.0.0.2";
 	assert_int_equal(get(f, url, judge_handler, addr_handler), EACCES);
 	assert_int_equal(atomic_load(&f->other.requests), 1);
@@ -338,7 +326,7 @@ static void test_proxy_only_for_the_trusted(void **state)
 	assert_int_equal(get(f, url, NULL, NULL), 0);
 	assert_int_equal(atomic_load(&f->other.requests), 0);
 
-	http_client_use_proxy(f->client, true);
+	http_client_use_proxy(f->net.http, true);
 	assert_int_equal(get(f, url, NULL, NULL), 0);
 	assert_int_equal(atomic_load(&f->other.requests), 1);
 	assert_string_equal(f->body, url); /* as proxies are asked */

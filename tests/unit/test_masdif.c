@@ -6,6 +6,7 @@
 #include "../../src/dialog/masdif.h"
 #include "fake_http.h"
 #include "json_file.h"
+#include "net_fixture.h"
 #include "peer.h"
 
 #define DIR DATA_DIR "/masdif/"
@@ -17,7 +18,7 @@
 #define CLIP  SRC "9b1f6a0c2d3e4f5061728394a5b6c7d8e9f00112.mp3"
 #define CLIP2 SRC "21100f9e8d7c6b5a4938271605f4e3d2c0a6f1b9.mp3"
 
-enum { GIVE_UP_MS = 15000, FILE_MAX = 65536 };
+enum { FILE_MAX = 65536 };
 
 static size_t load(char *buf, const char *name)
 {
@@ -316,9 +317,8 @@ static void test_parser_out_of_memory(void **state)
 /* -------------------------------------------------------------- session */
 
 struct fixture {
-	struct loop *loop;
-	struct tmr *tmr;
 	struct net net;
+	struct tmr *watchdog;
 	struct dialog *dialog;
 	struct dialog_session *session;
 	struct fake_http server;
@@ -414,12 +414,6 @@ static void done_handler(int err, void *arg)
 	f->done_err = err;
 }
 
-static void give_up_handler(void *arg)
-{
-	(void)arg;
-	fail_msg("nothing happened for %d ms", GIVE_UP_MS);
-}
-
 static const struct dialog_handlers handlers = {
 	.openh = open_handler,
 	.acth = act_handler,
@@ -433,17 +427,10 @@ static int set_up_net(struct fixture *f, const char *url, uint32_t timeout_ms)
 		.language = "is-IS",
 		.timeout_ms = timeout_ms,
 	};
-	int err = loop_alloc(&f->loop);
+	int err = net_open(&f->net, &f->watchdog);
 
 	if (!err)
-		err = tmr_alloc(&f->tmr, f->loop, give_up_handler, NULL);
-	f->net.loop = f->loop;
-	if (!err)
-		err = http_client_alloc(&f->net.http, f->loop);
-	if (!err)
 		err = dialog_alloc(&f->dialog, &prm, &f->net);
-	if (!err)
-		tmr_start(f->tmr, GIVE_UP_MS);
 
 	return err;
 }
@@ -452,9 +439,7 @@ static void tear_down_net(struct fixture *f)
 {
 	mem_deref(f->session);
 	mem_deref(f->dialog);
-	mem_deref(f->net.http);
-	mem_deref(f->tmr);
-	mem_deref(f->loop);
+	net_close(&f->net, &f->watchdog);
 }
 
 static void start(struct fixture *f, uint32_t timeout_ms)
@@ -494,7 +479,7 @@ static int teardown(void **state)
 static void run_until(struct fixture *f, const int *n, int want)
 {
 	while (*n < want)
-		loop_turn(f->loop, true);
+		loop_turn(f->net.loop, true);
 }
 
 static int open_session(struct fixture *f)
@@ -610,14 +595,14 @@ static void test_nothing_to_say(void **state)
 	begin(f, 5000);
 	assert_int_equal(say(f, " // "), 0);
 	assert_int_equal(f->done, 0);
-	loop_turn(f->loop, false);
+	loop_turn(f->net.loop, false);
 	assert_int_equal(f->done, 1);
 	assert_int_equal(f->done_err, 0);
 	assert_int_equal(world.turns, 0);
 	/* dropped before it has ended */
 	assert_int_equal(say(f, "/"), 0);
 	f->session = mem_deref(f->session);
-	loop_turn(f->loop, false);
+	loop_turn(f->net.loop, false);
 	assert_int_equal(f->done, 1);
 }
 
@@ -735,7 +720,7 @@ static void test_cancel(void **state)
 	world.hang = true;
 	assert_int_equal(say(f, "eitt"), 0);
 	for (int n = 0; !n; n = world.turns)
-		loop_turn(f->loop, false);
+		loop_turn(f->net.loop, false);
 	dialog_masdif.cancel(f->session);
 	world.hang = false;
 	converse(f, "tvö");
@@ -767,7 +752,7 @@ static void test_dropped_from_inside(void **state)
 	f->drop_in_act = true;
 	assert_int_equal(say(f, "já"), 0);
 	run_until(f, &f->acts, 1);
-	loop_turn(f->loop, false);
+	loop_turn(f->net.loop, false);
 	assert_null(f->session);
 	assert_int_equal(f->acts, 1);
 	assert_int_equal(f->done, 0);
@@ -776,7 +761,7 @@ static void test_dropped_from_inside(void **state)
 	assert_int_equal(open_session(f), 0);
 	assert_int_equal(say(f, "já"), 0);
 	run_until(f, &f->opened, 2);
-	loop_turn(f->loop, false);
+	loop_turn(f->net.loop, false);
 	assert_null(f->session);
 	assert_int_equal(f->done, 0);
 }
@@ -790,7 +775,7 @@ static void test_cancelled_from_inside(void **state)
 	f->cancel_in_act = true;
 	assert_int_equal(say(f, "já"), 0);
 	run_until(f, &f->acts, 1);
-	loop_turn(f->loop, false);
+	loop_turn(f->net.loop, false);
 	assert_int_equal(f->acts, 1);
 	assert_int_equal(f->done, 0);
 }

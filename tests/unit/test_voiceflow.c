@@ -318,9 +318,9 @@ static void test_once_more(void **state)
 	assert_int_equal(turn(f, DIALOG_SPEECH, "y"), 0);
 	run_until_asked(f, 5);
 	while (metrics_counter(M_DIALOG_AGAIN) < 1)
-		loop_turn(f->loop, true);
+		loop_turn(f->net.loop, true);
 	for (int i = 0; i < 100; i++)
-		loop_turn(f->loop, false);
+		loop_turn(f->net.loop, false);
 	vf->cancel(f->session);
 	assert_int_equal(converse(f, DIALOG_SPEECH, "z"), 0);
 	check_log(SAID("y") SAID("z"));
@@ -361,7 +361,7 @@ static void test_cancelled_turn_is_waited_for(void **state)
 	vf->cancel(f->session);
 	assert_int_equal(turn(f, DIALOG_SPEECH, "two"), 0);
 	for (int i = 0; i < 100; i++)
-		loop_turn(f->loop, false);
+		loop_turn(f->net.loop, false);
 	assert_int_equal(world.interacts, 2);
 	go();
 	run_until(f, &f->done, 2);
@@ -421,7 +421,7 @@ static void test_dropped_from_inside(void **state)
 	f->drop_in_act = true;
 	assert_int_equal(turn(f, DIALOG_OPENING, ""), 0);
 	run_until(f, &f->acts, 1);
-	loop_turn(f->loop, false);
+	loop_turn(f->net.loop, false);
 	assert_null(f->session);
 	assert_int_equal(f->done, 0);
 	check_notes(f, "[say 1]");
@@ -439,7 +439,7 @@ static void test_dropped_from_inside(void **state)
 	assert_int_equal(open_session(f), 0);
 	assert_int_equal(turn(f, DIALOG_OPENING, ""), 0);
 	run_until(f, &f->acts, 5);
-	loop_turn(f->loop, false);
+	loop_turn(f->net.loop, false);
 	check_notes(f, "[say 1]");
 
 	f->cancel_in_act = false;
@@ -459,7 +459,7 @@ static void test_dropped_at_any_time(void **state)
 	f->session = mem_deref(f->session); /* variables on their way */
 	assert_int_equal(open_session(f), 0);
 	f->session = mem_deref(f->session); /* before openh */
-	loop_turn(f->loop, false);
+	loop_turn(f->net.loop, false);
 	assert_int_equal(f->opened, 1);
 	will((struct answer){.how = HANG, .body = "[]"});
 	assert_int_equal(open_session(f), 0);
@@ -467,7 +467,7 @@ static void test_dropped_at_any_time(void **state)
 	run_until_asked(f, 1);
 	f->session = mem_deref(f->session);
 	go();
-	loop_turn(f->loop, false);
+	loop_turn(f->net.loop, false);
 	assert_int_equal(f->done, 0);
 }
 

@@ -137,12 +137,12 @@ static void test_stream_may_take_long(void **state)
 	will((struct answer){.how = STREAM,
 			     .body = EVENT("1") "|" EVENT("2") "|" EVENT(
 				     "3") "|" EVENT("4") "|" EVENT("late")});
-	start_ms = loop_now_ms(f->loop);
+	start_ms = loop_now_ms(f->net.loop);
 	assert_int_equal(turn(f, DIALOG_SPEECH, "x"), 0);
 	for (int i = 1; i <= 4; i++) {
 		run_until(f, &f->acts, i);
-		while (loop_now_ms(f->loop) < start_ms + (uint64_t)i * 150)
-			loop_turn(f->loop, false);
+		while (loop_now_ms(f->net.loop) < start_ms + (uint64_t)i * 150)
+			loop_turn(f->net.loop, false);
 		go();
 	}
 	run_until(f, &f->acts, 5);
@@ -168,7 +168,7 @@ static void test_stream_given_up(void **state)
 	assert_int_equal(turn(f, DIALOG_SPEECH, "one"), 0);
 	run_until(f, &f->acts, 1);
 	for (int i = 0; i < 100; i++)
-		loop_turn(f->loop, false);
+		loop_turn(f->net.loop, false);
 	assert_int_equal(world.interacts, 2);
 	go();
 	run_until(f, &f->done, 2);
@@ -180,7 +180,7 @@ static void test_stream_given_up(void **state)
 	f->drop_in_act = true;
 	assert_int_equal(turn(f, DIALOG_SPEECH, "x"), 0);
 	run_until(f, &f->acts, 3);
-	loop_turn(f->loop, false);
+	loop_turn(f->net.loop, false);
 	check_notes(f, "[say 1]");
 	assert_int_equal(world.overlaps, 0);
 }
@@ -256,9 +256,9 @@ static void test_stream_without_end(void **state)
 	assert_int_equal(send_request(f, o), 0);
 	run_until_asked(f, 1);
 	assert_false(voiceflow_request_let_go(o->req));
-	for (at_ms = loop_now_ms(f->loop) + 50; !o->done;) {
-		loop_turn(f->loop, false);
-		if (loop_now_ms(f->loop) < at_ms)
+	for (at_ms = loop_now_ms(f->net.loop) + 50; !o->done;) {
+		loop_turn(f->net.loop, false);
+		if (loop_now_ms(f->net.loop) < at_ms)
 			continue;
 		go();
 		at_ms += 50;
@@ -289,7 +289,7 @@ static void test_audio_as_it_comes(void **state)
 	assert_false(clip_is_ended(f->clip));
 	go();
 	while (clip_len(f->clip) < 6)
-		loop_turn(f->loop, true);
+		loop_turn(f->net.loop, true);
 	go();
 	run_until(f, &f->done, 1);
 	assert_true(clip_is_ended(f->clip));

@@ -10,11 +10,11 @@
 #include <convod/tts.h>
 #include "../../src/tts/vendor.h"
 #include "fake_http.h"
+#include "net_fixture.h"
 
 #define DIR DATA_DIR "/tts/"
 
 enum {
-	GIVE_UP_MS = 40000,
 	CLIP_MAX = 8000 * 30,
 	TONE_HZ = 1000,
 	TONE_MS = 400,
@@ -50,9 +50,8 @@ struct request_seen {
 };
 
 struct fixture {
-	struct loop *loop;
-	struct tmr *tmr;
 	struct net net;
+	struct tmr *watchdog;
 	struct fake_http server;
 	struct tts *tts;
 	struct clip *clip;
@@ -310,23 +309,9 @@ static bool serve(struct fake_http *f, int fd, const char *path,
 
 /* -------------------------------------------------------------- fixture */
 
-static void give_up_handler(void *arg)
-{
-	(void)arg;
-	fail_msg("nothing happened for %d ms", GIVE_UP_MS);
-}
-
 static int set_up_net(struct fixture *f)
 {
-	int err = loop_alloc(&f->loop);
-
-	if (!err)
-		err = tmr_alloc(&f->tmr, f->loop, give_up_handler, NULL);
-	f->net.loop = f->loop;
-	if (!err)
-		err = http_client_alloc(&f->net.http, f->loop);
-	if (!err)
-		tmr_start(f->tmr, GIVE_UP_MS);
+	int err = net_open(&f->net, &f->watchdog);
 
 	return err;
 }
@@ -336,9 +321,7 @@ static void tear_down_net(struct fixture *f)
 	mem_deref(f->req);
 	mem_deref(f->clip);
 	mem_deref(f->tts);
-	mem_deref(f->net.http);
-	mem_deref(f->tmr);
-	mem_deref(f->loop);
+	net_close(&f->net, &f->watchdog);
 }
 
 static int setup(void **state)
@@ -419,7 +402,7 @@ static int speak(struct fixture *f, const char *text)
 	if (err)
 		return err;
 	while (!clip_is_ended(f->clip))
-		loop_turn(f->loop, true);
+		loop_turn(f->net.loop, true);
 
 	return clip_error(f->clip);
 }
@@ -620,7 +603,7 @@ static void test_voice_and_language_of_the_text(void **state)
 	assert_int_equal(voice(f, "tiro", "", NULL, f->server.url), 0);
 	assert_int_equal(say(f, &t), 0);
 	while (!clip_is_ended(f->clip))
-		loop_turn(f->loop, true);
+		loop_turn(f->net.loop, true);
 	assert_non_null(strstr(f->seen.body, "\"VoiceId\":\"Other\""));
 	assert_non_null(strstr(f->seen.body, "\"LanguageCode\":\"en-GB\""));
 }
@@ -855,7 +838,7 @@ static void test_token_is_shared(void **state)
 	reqv[2] = mem_deref(reqv[2]); /* while it waits for the token */
 	for (size_t i = 0; i < 5; i++) {
 		while (i != 2 && !clip_is_ended(clipv[i]))
-			loop_turn(f->loop, true);
+			loop_turn(f->net.loop, true);
 		if (i != 2)
 			assert_tone(clipv[i], "shared");
 		assert_true(i != 2 || !clip_is_ended(clipv[i]));
@@ -879,13 +862,13 @@ static void test_dropped_at_any_time(void **state)
 			assert_int_equal(
 				say(f, &(struct tts_text){.text = "Hi."}), 0);
 			for (int k = 0; k < turns; k++)
-				loop_turn(f->loop, false);
+				loop_turn(f->net.loop, false);
 			f->req = mem_deref(f->req);
 		}
 		f->drop = true;
 		assert_int_equal(say(f, &(struct tts_text){.text = "Hi."}), 0);
 		while (f->req)
-			loop_turn(f->loop, true);
+			loop_turn(f->net.loop, true);
 		assert_false(clip_is_ended(f->clip));
 		assert_true(clip_len(f->clip) > 0);
 		f->drop = false;
@@ -902,10 +885,10 @@ static void test_drop_closes_the_connection(void **state)
 	atomic_store(&f->mode, S_ENDLESS);
 	assert_int_equal(say(f, &(struct tts_text){.text = "Hi."}), 0);
 	while (!clip_len(f->clip))
-		loop_turn(f->loop, true);
+		loop_turn(f->net.loop, true);
 	f->req = mem_deref(f->req);
 	while (up) {
-		loop_turn(f->loop, false);
+		loop_turn(f->net.loop, false);
 		pthread_mutex_lock(&f->server.lock);
 		up = (uint32_t)f->server.upc;
 		pthread_mutex_unlock(&f->server.lock);

@@ -13,6 +13,7 @@
 #include <convod/metrics.h>
 #include <convod/str.h>
 #include "fake_http.h"
+#include "net_fixture.h"
 
 #define DIR DATA_DIR "/voiceflow/"
 #define KEY "VF.DM.0123456789abcdef.secret"
@@ -23,7 +24,6 @@
 	"{\"type\":\"text\",\"payload\":{\"message\":\"" s "\"}}\n\n"
 
 enum {
-	GIVE_UP_MS = 15000,
 	TIMEOUT_MS = 5000,
 	ANSWERS_MAX = 8,
 	LOG_MAX = 16384,
@@ -230,9 +230,8 @@ static inline bool serve(struct fake_http *f, int fd, const char *path,
 /* ------------------------------------------------------------ the fixture */
 
 struct fixture {
-	struct loop *loop;
-	struct tmr *tmr;
 	struct net net;
+	struct tmr *watchdog;
 	struct dialog *dialog;
 	struct dialog_session *session;
 	struct fake_http server;
@@ -304,12 +303,6 @@ static inline void done_handler(int err, void *arg)
 		f->session = mem_deref(f->session);
 }
 
-static inline void give_up_handler(void *arg)
-{
-	(void)arg;
-	fail_msg("nothing happened for %d ms", GIVE_UP_MS);
-}
-
 static const struct dialog_handlers handlers = {
 	.openh = open_handler,
 	.acth = act_handler,
@@ -333,19 +326,12 @@ static inline int set_up_net(struct fixture *f, const struct how_to *how)
 		.key = KEY,
 		.opening = how->opening,
 	};
-	int err = loop_alloc(&f->loop);
+	int err = net_open(&f->net, &f->watchdog);
 
 	(void)snprintf(url, sizeof(url), "voiceflow+%s/pre/%s", f->server.url,
 		       how->query ? how->query : "");
 	if (!err)
-		err = tmr_alloc(&f->tmr, f->loop, give_up_handler, NULL);
-	f->net.loop = f->loop;
-	if (!err)
-		err = http_client_alloc(&f->net.http, f->loop);
-	if (!err)
 		err = dialog_alloc(&f->dialog, &prm, &f->net);
-	if (!err)
-		tmr_start(f->tmr, GIVE_UP_MS);
 
 	return err;
 }
@@ -355,9 +341,7 @@ static inline void tear_down_net(struct fixture *f)
 	mem_deref(f->session);
 	mem_deref(f->clip);
 	mem_deref(f->dialog);
-	mem_deref(f->net.http);
-	mem_deref(f->tmr);
-	mem_deref(f->loop);
+	net_close(&f->net, &f->watchdog);
 }
 
 static inline int setup(void **state)
@@ -399,15 +383,15 @@ static inline int open_session(struct fixture *f)
 
 static inline void run_until(struct fixture *f, const int *n, int want)
 {
-	loop_turn(f->loop, false); /* what waits for the end of a turn */
+	loop_turn(f->net.loop, false); /* what waits for the end of a turn */
 	while (*n < want)
-		loop_turn(f->loop, true);
+		loop_turn(f->net.loop, true);
 }
 
 static inline void run_until_asked(struct fixture *f, int interacts)
 {
 	while (world.interacts < interacts)
-		loop_turn(f->loop, false);
+		loop_turn(f->net.loop, false);
 }
 
 /** The answer is written to its last byte, and read */
@@ -419,10 +403,10 @@ static inline void settle(struct fixture *f)
 		pthread_mutex_lock(&world.lock);
 		busy = world.under_way > 0;
 		pthread_mutex_unlock(&world.lock);
-		loop_turn(f->loop, false);
+		loop_turn(f->net.loop, false);
 	} while (busy);
 	for (int i = 0; i < 10; i++)
-		loop_turn(f->loop, false);
+		loop_turn(f->net.loop, false);
 }
 
 static inline void start(struct fixture *f, struct how_to how)
