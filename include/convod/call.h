@@ -15,6 +15,15 @@
  * Time: now_ms is monotonic, and never less than it was in the event before.
  * Whoever reports an event asks call_next_ms() again afterwards.
  *
+ * Secrecy: it begins when the dialog manager asks for a secret number, or with
+ * the first key where all keys are secret (call_param.keys_sensitive). From
+ * then on all that the caller says and keys in is secret, until the dialog
+ * manager's answer begins to be heard: the second half of a number that is
+ * said while the first is on its way belongs to it. What the caller began to
+ * say before they could react to that answer is still secret, and so is its
+ * turn, which waits for its own answer. An apology answers nothing. Secrets
+ * appear in a turn, marked sensitive, and nowhere else.
+ *
  * What an event or an operation is given is valid until it returns: what is
  * needed longer is copied, of a clip a reference is taken. Errors are positive
  * errno. Thread: loop. A call lives on one.
@@ -312,12 +321,16 @@ uint64_t call_next_ms(const struct call *c);
 /** CALL_UP until it has ended */
 enum call_end call_ended(const struct call *c);
 
-/** Are secret keys being collected? Then whatever the caller says or keys in
- * is kept out of logs and recordings. */
+/** Is the caller not to be overheard? What they give now is a secret, or part
+ * of one: nothing of it belongs in a log or a recording. */
 bool call_is_sensitive(const struct call *c);
 
 /** Is a key secret that is pressed now? Maybe the first, which begins it. */
 bool call_hides_keys(const struct call *c);
+
+/** Is a result secret that comes now? Maybe one of words that were taken, as
+ * a secret, from an interim before. */
+bool call_hides_words(const struct call *c);
 
 CV_END_DECLS
 

@@ -260,6 +260,7 @@ uint64_t call_next_ms(const struct call *c)
 	next = MIN(next, turn_next_ms(c));
 	next = MIN(next, hear_next_ms(c));
 	next = MIN(next, keys_next_ms(c));
+	next = MIN(next, secret_next_ms(c));
 	next = MIN(next, floor_next_ms(c));
 	next = MIN(next, reply_next_ms(c));
 
@@ -269,8 +270,8 @@ uint64_t call_next_ms(const struct call *c)
 void call_tick(struct call *c, uint64_t now_ms)
 {
 	static void (*const tickv[])(struct call *, uint64_t) = {
-		ending_tick, hear_tick, keys_tick,   floor_tick,
-		reply_tick,  wait_tick, turn_decide,
+		ending_tick, hear_tick,  keys_tick, secret_tick,
+		floor_tick,  reply_tick, wait_tick, turn_decide,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(tickv) && !c->ended; i++)

@@ -66,8 +66,9 @@ struct call {
 	uint64_t asked_ms;
 
 	/* hear.c: from the recogniser */
-	char *interim;    /* only with turn.endpoint_ms */
-	char *taken;      /* an interim that was taken for a final */
+	char *interim; /* only with turn.endpoint_ms */
+	char *taken;   /* an interim that was taken for a final */
+	bool taken_secret;
 	char *past;       /* the last sentence, taken or final */
 	uint64_t take_ms; /* when the interim is */
 	uint64_t deaf_ms; /* when to apologise for the recogniser */
@@ -87,6 +88,11 @@ struct call {
 		uint32_t max;
 		char finish[17];
 	} collect;
+
+	/* secret.c */
+	bool secret;              /* until an answer is heard */
+	uint64_t secret_heard_ms; /* when that began, */
+	uint64_t secret_ms;       /* and when it is over; NEVER: not yet */
 
 	/* floor.c: who may speak */
 	bool speaking;         /* the caller, by voice activity */
@@ -163,6 +169,14 @@ void keys_reset(struct call *c);
 void keys_discard(struct call *c);
 uint64_t keys_next_ms(const struct call *c);
 void keys_tick(struct call *c, uint64_t now_ms);
+
+/* secret.c */
+void secret_keep(struct call *c);
+void secret_answered(struct call *c, uint64_t now_ms);
+void secret_speech(struct call *c, uint64_t now_ms);
+void secret_final(struct call *c, uint64_t now_ms);
+uint64_t secret_next_ms(const struct call *c);
+void secret_tick(struct call *c, uint64_t now_ms);
 
 /* floor.c */
 bool floor_take(struct call *c, bool keys, unsigned words, uint64_t now_ms);

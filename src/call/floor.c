@@ -173,6 +173,7 @@ void call_speech(struct call *c, bool speaking, uint64_t now_ms)
 		return;
 
 	hear_speech(c, speaking, now_ms);
+	secret_speech(c, now_ms);
 	turn_speech(c, speaking, now_ms);
 	wait_touch(c, now_ms);
 	if (speaking)

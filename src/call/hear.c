@@ -39,10 +39,16 @@ static unsigned count_words(const char *text, size_t n)
 	return words;
 }
 
+static void forget_taken(struct call *c)
+{
+	c->taken = mem_deref(c->taken);
+	c->taken_secret = false;
+}
+
 void hear_discard(struct call *c)
 {
 	c->interim = mem_deref(c->interim);
-	c->taken = mem_deref(c->taken);
+	forget_taken(c);
 	c->past = mem_deref(c->past);
 	c->take_ms = NEVER;
 }
@@ -55,7 +61,7 @@ static void not_sent(struct call *c, const char *text, size_t n,
 	char *s = NULL;
 
 	/* without memory it is told with the blanks behind it */
-	call_unsent(c, str_ndup(&s, text, n) ? text : s, call_is_sensitive(c),
+	call_unsent(c, str_ndup(&s, text, n) ? text : s, call_hides_words(c),
 		    why);
 	mem_deref(s);
 }
@@ -94,7 +100,7 @@ static void take(struct call *c, const char *text, size_t n, uint64_t now_ms)
 	}
 
 	wait_answered(c, now_ms);
-	turn_accept(c, text, n, true, call_is_sensitive(c), now_ms);
+	turn_accept(c, text, n, true, call_hides_words(c), now_ms);
 	if (!noise && !floor_take(c, false, count_words(text, n), now_ms))
 		c->waits = true;
 	turn_decide(c, now_ms);
@@ -144,6 +150,7 @@ static void final(struct call *c, const struct asr_result *res,
 		floor_false_start(c, now_ms);
 
 	hear_discard(c);
+	secret_final(c, now_ms);
 	if (c->prm.endpoint_ms && *said)
 		end_sentence(c, sentence_of(said));
 }
@@ -169,13 +176,14 @@ static void interim(struct call *c, const struct asr_result *res,
 
 	c->interims = true;
 	wait_touch(c, now_ms);
+	secret_speech(c, now_ms);
 	floor_interim(c, count_words(text, n), now_ms);
 	if (!c->prm.endpoint_ms || is_late(c, text, n))
 		return;
 
 	/* another sentence, or the same one again */
 	if (c->taken && (!str_starts(text, c->taken) || strlen(c->taken) == n))
-		c->taken = mem_deref(c->taken);
+		forget_taken(c);
 	c->interim = mem_deref(c->interim);
 	c->take_ms = NEVER;
 	if (!str_ndup(&c->interim, text, n) && !c->speaking)
@@ -188,6 +196,7 @@ static void take_interim(struct call *c, uint64_t now_ms)
 	char *text = c->interim;
 	size_t n = strlen(text);
 	const char *rest = untaken(c, text, &n);
+	bool secret = call_hides_words(c);
 
 	c->interim = NULL;
 	c->take_ms = NEVER;
@@ -202,6 +211,7 @@ static void take_interim(struct call *c, uint64_t now_ms)
 		take(c, rest, n, now_ms);
 	mem_deref(c->taken);
 	c->taken = text;
+	c->taken_secret = secret;
 	end_sentence(c, mem_ref(text));
 }
 

@@ -17,17 +17,6 @@ bool keys_are_collected(const struct call *c)
 	return c->collect.on || c->digitc;
 }
 
-bool call_hides_keys(const struct call *c)
-{
-	return c->prm.keys_sensitive || c->digits_sensitive ||
-	       (c->collect.on && c->collect.sensitive);
-}
-
-bool call_is_sensitive(const struct call *c)
-{
-	return call_hides_keys(c) && keys_are_collected(c);
-}
-
 void keys_collect(struct call *c, const struct dialog_act *act)
 {
 	struct collect *co = &c->collect;
@@ -45,6 +34,7 @@ void keys_collect(struct call *c, const struct dialog_act *act)
 /* A new turn: what was asked for before is no longer wanted */
 void keys_reset(struct call *c)
 {
+	secret_keep(c);
 	c->collect = (struct collect){
 		.ms = c->prm.digits_ms,
 		.max = c->prm.digits_max,

@@ -369,6 +369,12 @@ void call_audio_failed(struct call *c, uint32_t utterance, int err,
 	call_check_end(c);
 }
 
+/* The dialog manager's reply to the last turn, and not what we say instead */
+static bool is_answer(const struct call *c, const struct utterance *u)
+{
+	return c->answering && u->answer == c->answer && u->kind != U_PROMPT;
+}
+
 void call_started(struct call *c, uint32_t utterance, uint64_t now_ms)
 {
 	struct utterance *u = find(c, utterance);
@@ -377,6 +383,8 @@ void call_started(struct call *c, uint32_t utterance, uint64_t now_ms)
 		return;
 
 	u->started = true;
+	if (is_answer(c, u))
+		secret_answered(c, now_ms);
 	wait_filler(c, false);
 	floor_before_sound(c, now_ms);
 }

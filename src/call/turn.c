@@ -66,6 +66,7 @@ void turn_forget(struct call *c)
 /* What is pending will not be sent */
 void turn_discard(struct call *c)
 {
+	secret_keep(c);
 	if (c->pending.text)
 		call_unsent(c, c->pending.text, c->pending.sensitive,
 			    CALL_UNSENT_ENDED);

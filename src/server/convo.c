@@ -169,7 +169,7 @@ static void timer_handler(void *arg)
 static void result_handler(const struct asr_result *res, void *arg)
 {
 	struct convo *cv = arg;
-	bool secret = call_is_sensitive(cv->call); /* a number, spoken */
+	bool secret = call_hides_words(cv->call); /* a number, spoken */
 
 	if (res->final && log_transcripts())
 		log_info(cv->call_id, "heard", "ms=%u rejected=%s text=\"%s\"",
