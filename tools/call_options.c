@@ -126,6 +126,8 @@ static const char help[] =
 	"  --greeting MS       how long to wait for the bot to begin (3000)\n"
 	"  --answer MS         how long to wait for an answer (10000)\n"
 	"  --allow-unanswered  no answer is no failure\n"
+	"  --allow-hangup      nor is a bot that hangs up before all was "
+	"said\n"
 	"  --echo DB,MS        return the bot's voice, -60..0 dB, 20..1000 ms "
 	"later\n"
 	"\n"
@@ -160,6 +162,7 @@ enum {
 	O_GREETING,
 	O_ANSWER,
 	O_ALLOW_UNANSWERED,
+	O_ALLOW_HANGUP,
 	O_ECHO,
 	O_PARAM,
 	O_CALL_SID,
@@ -187,6 +190,7 @@ static const struct option optionv[] = {
 	{"greeting", required_argument, NULL, O_GREETING},
 	{"answer", required_argument, NULL, O_ANSWER},
 	{"allow-unanswered", no_argument, NULL, O_ALLOW_UNANSWERED},
+	{"allow-hangup", no_argument, NULL, O_ALLOW_HANGUP},
 	{"echo", required_argument, NULL, O_ECHO},
 	{"param", required_argument, NULL, O_PARAM},
 	{"call-sid", required_argument, NULL, O_CALL_SID},
@@ -320,6 +324,9 @@ static int set_option(struct call_options *opt, int o, const char *arg)
 			       : usage("--mic-format is s16 or ulaw");
 	case O_ALLOW_UNANSWERED:
 		opt->allow_unanswered = true;
+		return 0;
+	case O_ALLOW_HANGUP:
+		opt->caller.may_hang_up = true;
 		return 0;
 	case O_ECHO:
 		return parse_echo(opt, arg);

@@ -34,6 +34,7 @@ enum caller_event_type {
 	CALLER_BOT_QUIET,  /* ms: how long it spoke */
 	CALLER_UNANSWERED, /* name */
 	CALLER_EXPECTED,   /* ok, name, text: why not */
+	CALLER_LEFT_OUT,   /* name: a step, for the bot has hung up */
 	CALLER_HANGS_UP,
 };
 
@@ -55,7 +56,8 @@ struct caller_param {
 	uint32_t gap_ms;
 	uint32_t answer_ms;
 	uint32_t greeting_ms;
-	bool mic; /* no script: the frames come from outside */
+	bool mic;         /* no script: the frames come from outside */
+	bool may_hang_up; /* the bot, before the caller has said all */
 };
 
 struct caller;
@@ -81,7 +83,8 @@ void caller_hear(struct caller *c, const int16_t *pcmv, bool busy);
 /** The daemon threw away what was not yet heard: what follows is new speech */
 void caller_cleared(struct caller *c);
 
-/** The bot hung up; steps that were left have failed */
+/** The bot hung up; expectations that were left have failed, and other steps
+ * unless it may hang up early */
 void caller_bot_hung_up(struct caller *c, uint16_t code);
 
 /** Has the caller hung up, or is done after the bot did? */

@@ -253,6 +253,37 @@ static void message_handler(bool binary, const char *msg, size_t len,
 	phone_receive(c->phone, binary, msg, len);
 }
 
+/* What convod means by a refusal */
+static const char *refusal(int status)
+{
+	switch (status) {
+	case 403:
+		return ": the signature is missing or wrong, see --auth-token";
+	case 404:
+		return ": calls come in on /convo";
+	case 503:
+		return ": it takes no more calls";
+	default:
+		return "";
+	}
+}
+
+static void show_no_call(struct call *c, const struct wsc_end *end)
+{
+	char text[320];
+
+	if (end->status)
+		(void)snprintf(text, sizeof(text), "no call: HTTP status %d%s",
+			       end->status, refusal(end->status));
+	else
+		(void)snprintf(text, sizeof(text), "no call: %s, %s",
+			       strerror(end->err), c->why);
+
+	show_note(&c->opt->show, 0, "%s", text);
+	if (c->opt->show.quiet)
+		fprintf(stderr, "convo-call: %s\n", text);
+}
+
 static void close_handler(const struct wsc_end *end, void *arg)
 {
 	struct call *c = arg;
@@ -261,14 +292,7 @@ static void close_handler(const struct wsc_end *end, void *arg)
 	str_copy(c->why, sizeof(c->why), end->reason);
 	c->end.code = end->code;
 	if (!end->opened) {
-		show_note(&c->opt->show, 0, "no call: %s%s%s",
-			  end->err == EPROTO && end->status
-				  ? "the upgrade was refused, HTTP "
-				  : strerror(end->err),
-			  end->status ? "" : ", ", end->status ? "" : c->why);
-		if (end->status)
-			show_note(&c->opt->show, 0, "HTTP status %d",
-				  end->status);
+		show_no_call(c, end);
 	} else if (!c->hung_up) {
 		phone_closed(c->phone, end->code);
 		caller_bot_hung_up(c->caller, (uint16_t)end->code);
@@ -430,7 +454,8 @@ static int run(struct call_options *opt)
 	c.end.why = c.why;
 	c.end.exit_code = res;
 	c.end.late_max_ms = c.late_max_ms;
-	show_summary(&opt->show, c.caller, c.phone, &c.end);
+	if (c.connected || opt->show.json)
+		show_summary(&opt->show, c.caller, c.phone, &c.end);
 	tear_down(&c);
 
 	return res;

@@ -96,6 +96,7 @@ static const char *const namev[] = {
 	[CALLER_BOT_QUIET] = "bot-quiet",
 	[CALLER_UNANSWERED] = "unanswered",
 	[CALLER_EXPECTED] = "expect",
+	[CALLER_LEFT_OUT] = "left-out",
 	[CALLER_HANGS_UP] = "hangup",
 };
 
@@ -181,6 +182,11 @@ void show_event(struct show *s, const struct caller_event *ev)
 			printf(", line %u", ev->line);
 		if (ev->text)
 			printf(": %s", ev->text);
+		break;
+	case CALLER_LEFT_OUT:
+		printf("left out, the bot has hung up: %s", ev->name);
+		if (ev->text)
+			printf(" %s", ev->text);
 		break;
 	default:
 		fputs("hangs up", stdout);

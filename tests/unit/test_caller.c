@@ -22,6 +22,7 @@ static void handler(const struct caller_event *ev, void *arg)
 		[CALLER_BOT_QUIET] = "quiet",
 		[CALLER_UNANSWERED] = "unanswered",
 		[CALLER_EXPECTED] = "expect",
+		[CALLER_LEFT_OUT] = "left-out",
 		[CALLER_HANGS_UP] = "hangup",
 	};
 	struct fixture *f = arg;
@@ -37,10 +38,9 @@ static void handler(const struct caller_event *ev, void *arg)
 		       wordv[ev->type], (unsigned)ev->at_ms);
 }
 
-static void setup(struct fixture *f, const char *script)
+static void setup_with(struct fixture *f, const char *script,
+		       const struct caller_param *prm)
 {
-	const struct caller_param prm = {
-		.gap_ms = 600, .answer_ms = 2000, .greeting_ms = 1000};
 	const char *why;
 	unsigned line;
 	struct le *le;
@@ -61,8 +61,16 @@ static void setup(struct fixture *f, const char *script)
 		for (int i = 0; i < 1600; i++)
 			s->pcmv[i] = i & 8 ? 5000 : -5000;
 	}
-	assert_int_equal(caller_alloc(&f->caller, &f->stepl, &prm, handler, f),
+	assert_int_equal(caller_alloc(&f->caller, &f->stepl, prm, handler, f),
 			 0);
+}
+
+static void setup(struct fixture *f, const char *script)
+{
+	const struct caller_param prm = {
+		.gap_ms = 600, .answer_ms = 2000, .greeting_ms = 1000};
+
+	setup_with(f, script, &prm);
 }
 
 static void run(struct fixture *f, int frames)
@@ -194,6 +202,35 @@ static void test_expectations(void **state)
 	}
 }
 
+static void test_bot_may_hang_up_early(void **state)
+{
+	static const struct {
+		bool may;
+		const char *script, *want;
+		unsigned failed;
+	} rowv[] = {
+		{true, "wait 5000\nsay x\npress 1\nhangup",
+		 "left-out@100 left-out@100 left-out@100 ", 0},
+		{false, "wait 5000\nsay x\npress 1\nhangup",
+		 "fail:expect@100 fail:expect@100 fail:expect@100 ", 3},
+		{true, "wait 5000\nexpect-audio 100",
+		 "left-out@100 fail:expect@100 ", 1},
+	};
+	struct fixture f;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rowv); i++) {
+		const struct caller_param prm = {.gap_ms = 600,
+						 .may_hang_up = rowv[i].may};
+
+		setup_with(&f, rowv[i].script, &prm);
+		run(&f, 5);
+		caller_bot_hung_up(f.caller, 1000);
+		teardown(&f, rowv[i].want);
+		assert_int_equal(f.stats.failed, rowv[i].failed);
+	}
+}
+
 static void test_levels(void **state)
 {
 	int16_t v[160];
@@ -236,6 +273,7 @@ int main(void)
 		cmocka_unit_test(test_interrupt_and_press),
 		cmocka_unit_test(test_clear_ends_the_bots_speech),
 		cmocka_unit_test(test_expectations),
+		cmocka_unit_test(test_bot_may_hang_up_early),
 		cmocka_unit_test(test_levels),
 		cmocka_unit_test(test_out_of_memory),
 	};
