@@ -9,9 +9,11 @@
  * and because whatever identifies us stays with the first origin.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <openssl/ssl.h>
 #include <convod/addr.h>
 #include <convod/clk.h>
 #include <convod/mem.h>
@@ -153,24 +155,49 @@ static curl_socket_t open_callback(void *arg, curlsocktype purpose,
 	return http_client_open(x->client, sa);
 }
 
+/** Has HTTP/2 been agreed on? */
+static bool is_h2(const SSL *ssl)
+{
+	const unsigned char *name;
+	unsigned int n;
+
+	SSL_get0_alpn_selected(ssl, &name, &n);
+
+	return n == 2 && !memcmp(name, "h2", 2);
+}
+
 /*
  * A server that has sent more than it was asked for: the next request on that
  * connection, maybe of another call, would take it for its answer. libcurl
- * (7.88; 8.0 does) does not look. What waits on a TLS connection may be TLS's
- * own, so that can't be judged.
+ * (7.88; 8.0 does) does not look. HTTP/2 says which answer is whose. TLS's own
+ * messages can't be told from an answer; but tickets come before the first
+ * one, and what is left is an alert: the connection ends.
  */
 static bool has_excess(const struct xfer *x, int local_port,
 		       const struct sockaddr *to)
 {
-	char byte;
-	int fd;
+	struct pollfd p = {.events = POLLIN | POLLRDHUP};
+	struct curl_tlssessioninfo *tls = NULL;
+	const SSL *ssl = NULL;
+	long opened = 0;
 
-	if (strncasecmp(x->url, "http:", 5) != 0)
+	(void)curl_easy_getinfo(x->easy, CURLINFO_NUM_CONNECTS, &opened);
+	(void)curl_easy_getinfo(x->easy, CURLINFO_TLS_SSL_PTR, &tls);
+	if (tls && tls->backend == CURLSSLBACKEND_OPENSSL)
+		ssl = tls->internals;
+	if (opened ||
+	    (ssl ? is_h2(ssl) : strncasecmp(x->url, "http:", 5) != 0))
 		return false;
 
-	fd = http_client_socket(x->client, local_port, to);
+	p.fd = http_client_socket(x->client, local_port, to);
+	if (!(ssl && SSL_has_pending(ssl)) && poll(&p, 1, 0) <= 0)
+		return false;
 
-	return fd >= 0 && recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+	/* a peer that closes says so to TLS first */
+	if (!(p.revents & POLLRDHUP))
+		metrics_inc(M_HTTP_EXCESS);
+
+	return true;
 }
 
 /* A connection that is used again was opened by another request, which may
@@ -184,7 +211,6 @@ static int prereq_callback(void *arg, char *ip, char *local_ip, int port,
 
 	(void)local_ip;
 	if (known && has_excess(x, local_port, (struct sockaddr *)&sa)) {
-		metrics_inc(M_HTTP_EXCESS);
 		x->stale = true;
 		return CURL_PREREQFUNC_ABORT;
 	}
@@ -328,11 +354,7 @@ static int begin_hop(struct xfer *x)
 /** The connection was no good, and is closed: once more on a new one */
 static int connect_anew(struct xfer *x)
 {
-	if (x->anew)
-		return EPROTO;
-
 	x->stale = false;
-	x->anew = true;
 	remove_from_multi(x);
 	if (curl_easy_setopt(x->easy, CURLOPT_FRESH_CONNECT, 1L))
 		return ENOMEM;

@@ -30,8 +30,7 @@ struct xfer {
 	struct http_req *req;       /* weak; NULL once over or dropped */
 	CURL *easy;
 	bool added; /* to the multi handle */
-	bool stale; /* its connection had bytes nobody asked for... */
-	bool anew;  /* ...and it was begun again on a new one */
+	bool stale; /* its connection had bytes nobody asked for */
 	struct tmr *tmr;
 
 	http_body_h *bodyh;
