@@ -55,7 +55,7 @@ struct session {
 	bool asking;    /* a turn is in flight */
 	bool recreated; /* for this turn, after a 404 */
 	unsigned turn;  /* grows with each turn and cancel */
-	char *body;     /* of the turn */
+	char *body;     /* of the turn, NULL: nothing to say */
 	uint64_t start_us;
 	struct loop_flush flush; /* ends a turn that has nothing to say */
 };
@@ -216,7 +216,8 @@ static void create_handler(int err, const struct http_resp *resp, void *arg)
 
 	if (s->opening)
 		opened(s, err);
-	if (!is_dropped(s) && s->asking && !s->req) {
+	/* without a body the turn has nothing to say, and ends by itself */
+	if (!is_dropped(s) && s->asking && s->body && !s->req) {
 		if (!err)
 			err = ask(s);
 		if (err)

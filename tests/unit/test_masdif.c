@@ -326,7 +326,7 @@ struct fixture {
 
 	int opened, done, acts;
 	int open_err, done_err;
-	bool drop_in_act, cancel_in_act, drop_in_open;
+	bool drop_in_act, cancel_in_act, drop_in_open, mumble_in_open;
 	char id[DIALOG_ID_MAX];
 	char said[2048];   /* "[text]" of each */
 	char played[2048]; /* "[url|text|origin]" of each */
@@ -371,6 +371,14 @@ static bool serve(struct fake_http *f, int fd, const char *path,
 	return true;
 }
 
+static int say(struct fixture *f, const char *text)
+{
+	const struct dialog_turn turn = {
+		.text = text, .language = "is-IS", .kind = DIALOG_SPEECH};
+
+	return dialog_masdif.turn(f->session, &turn);
+}
+
 static void open_handler(int err, const char *conversation, void *arg)
 {
 	struct fixture *f = arg;
@@ -380,6 +388,8 @@ static void open_handler(int err, const char *conversation, void *arg)
 	str_copy(f->id, sizeof(f->id), conversation);
 	if (f->drop_in_open)
 		f->session = mem_deref(f->session);
+	if (f->mumble_in_open)
+		assert_int_equal(say(f, " // "), 0);
 }
 
 static void add(char *dst, size_t size, const char *a, const char *b,
@@ -489,14 +499,6 @@ static int open_session(struct fixture *f)
 	return dialog_masdif.open(&f->session, f->dialog, &call, &handlers, f);
 }
 
-static int say(struct fixture *f, const char *text)
-{
-	const struct dialog_turn turn = {
-		.text = text, .language = "is-IS", .kind = DIALOG_SPEECH};
-
-	return dialog_masdif.turn(f->session, &turn);
-}
-
 static void converse(struct fixture *f, const char *text)
 {
 	int n = f->done;
@@ -604,6 +606,21 @@ static void test_nothing_to_say(void **state)
 	f->session = mem_deref(f->session);
 	loop_turn(f->net.loop, false);
 	assert_int_equal(f->done, 1);
+}
+
+/* In the turn of the loop in which the conversation is created */
+static void test_nothing_to_say_while_opening(void **state)
+{
+	struct fixture *f = *state;
+
+	f->mumble_in_open = true;
+	begin(f, 5000);
+	loop_turn(f->net.loop, false);
+	assert_int_equal(f->done, 1);
+	assert_int_equal(f->done_err, 0);
+	assert_int_equal(world.turns, 0);
+	converse(f, "já");
+	assert_int_equal(f->acts, 1);
 }
 
 static void test_conversation_is_gone(void **state)
@@ -883,6 +900,7 @@ int main(void)
 		TEST(test_texts_without_audio_and_several_audios),
 		TEST(test_foreign_host_keeps_its_text),
 		TEST(test_nothing_to_say),
+		TEST(test_nothing_to_say_while_opening),
 		TEST(test_conversation_is_gone),
 		TEST(test_errors),
 		TEST(test_turn_times_out),

@@ -1,4 +1,6 @@
 #include <arpa/inet.h>
+#include <dlfcn.h>
+#include <netdb.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -166,6 +168,33 @@ static void server_stop(struct server *s)
 	pthread_join(s->thread, NULL);
 	close(s->lfd);
 	SSL_CTX_free(s->ctx);
+}
+
+/* ------------------------------------------------------- the name server */
+
+/* "2-3-1.test" is 127.0.0.2, 127.0.0.3 and 127.0.0.1. libuv calls it. */
+int getaddrinfo(const char *host, const char *service,
+		const struct addrinfo *hints, struct addrinfo **res)
+{
+	int (*real)(const char *, const char *, const struct addrinfo *,
+		    struct addrinfo **);
+	const char *end = host ? strstr(host, ".test") : NULL;
+
+	*(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+	if (!end)
+		return real(host, service, hints, res);
+
+	for (; host < end; host += 2) {
+		char address[] = "127.0.0.x";
+		int err;
+
+		address[8] = *host;
+		err = real(address, service, hints, res);
+		if (err)
+			return err;
+		res = &(*res)->ai_next;
+	}
+	return 0;
 }
 
 /* ------------------------------------------------------------ the client */
@@ -551,6 +580,29 @@ static void test_nobody_there(void **state)
 	mem_deref(f.loop);
 }
 
+/* Each address is tried until one answers, and the first that does is it */
+static void test_several_addresses(void **state)
+{
+	static const char *const hostv[] = {"2-1.test", "2-3-1.test",
+					    "1-2.test", "2-3-4-1-5.test"};
+	struct fixture f;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(hostv); i++) {
+		char url[64];
+
+		setup(&f, echo_script);
+		(void)snprintf(url, sizeof(url), "ws://%s:%%u/", hostv[i]);
+		dial(&f, (struct wsc_param){0}, url);
+		run_until(&f, f.opened || f.closed);
+		assert_int_equal(f.opened, 1);
+		assert_int_equal(wsc_send(f.w, false, "hello", 5), 0);
+		run_until(&f, f.messages || f.closed);
+		assert_string_equal(f.last, "hello");
+		teardown(&f);
+	}
+}
+
 static void test_subprotocol(void **state)
 {
 	struct fixture f;
@@ -728,6 +780,7 @@ int main(void)
 		cmocka_unit_test(test_received),
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_nobody_there),
+		cmocka_unit_test(test_several_addresses),
 		cmocka_unit_test(test_subprotocol),
 		cmocka_unit_test(test_backlog_is_bounded_and_drains),
 		cmocka_unit_test(test_tls_is_verified),
