@@ -174,8 +174,8 @@ static void take_chunk(struct chat *c, const struct openai_chunk *chunk)
 	if (chunk->alive)
 		wait_for(c, WAITS_NEXT, NEXT_TOKEN_MS);
 	openai_calls_add(&c->calls, chunk->calls);
-	if (chunk->text) {
-		pieces_add(&c->pieces, chunk->text, strlen(chunk->text));
+	if (chunk->text.n) {
+		pieces_add(&c->pieces, chunk->text.p, chunk->text.n);
 		if (!speak(c, PIECES_MORE))
 			return;
 	}

@@ -14,34 +14,20 @@ static void destructor(void *arg)
 {
 	struct openai_chunk *c = arg;
 
-	mem_deref(c->text);
+	buf_reset(&c->text);
 	mem_deref(c->error);
 	json_decref(c->calls);
 }
 
 /* ----------------------------------------------------------------- text */
 
-static int add_text(char **text, const char *s)
+static int add_text(struct buf *text, const char *s)
 {
-	char *more;
-	int err = 0;
-
-	if (!str_isset(s))
-		return 0;
-	if (!*text)
-		return str_dup(text, s);
-
-	err = str_printf(&more, "%s%s", *text, s);
-	if (err)
-		return err;
-	mem_deref(*text);
-	*text = more;
-
-	return 0;
+	return str_isset(s) ? buf_add(text, s, strlen(s), SIZE_MAX) : 0;
 }
 
 /* A string, or parts: [{"type":"text","text":"…"},{"type":"thinking",…}] */
-static int add_content(char **text, const json_t *content)
+static int add_content(struct buf *text, const json_t *content)
 {
 	const json_t *part;
 	size_t i;
@@ -136,7 +122,7 @@ static int read_choice(struct openai_chunk *c, const json_t *choice)
 		err = add_text(&c->text, jsn_str(delta, "refusal"));
 	if (!err)
 		err = get_calls(&c->calls, delta);
-	c->alive = c->text || c->calls || is_thinking(delta);
+	c->alive = c->text.n || c->calls || is_thinking(delta);
 
 	return err;
 }

@@ -7,6 +7,7 @@
 #ifndef CONVOD_OPENAI_CHUNK_H
 #define CONVOD_OPENAI_CHUNK_H
 
+#include <convod/buf.h>
 #include <convod/dialog.h>
 
 enum {
@@ -18,11 +19,11 @@ enum {
 
 /** What an event of the stream says; release with mem_deref() */
 struct openai_chunk {
-	char *text;    /* to be spoken; NULL: none */
-	json_t *calls; /* (fragments of) tool calls, array or NULL */
-	bool alive;    /* the model did something, be it thinking */
-	bool done;     /* no more will come */
-	char *error;   /* the answer broke off, and why; NULL: it did not */
+	struct buf text; /* to be spoken */
+	json_t *calls;   /* (fragments of) tool calls, array or NULL */
+	bool alive;      /* the model did something, be it thinking */
+	bool done;       /* no more will come */
+	char *error;     /* the answer broke off, and why; NULL: it did not */
 };
 
 /**

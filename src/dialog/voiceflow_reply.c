@@ -134,9 +134,11 @@ static void say(struct voiceflow_reply *r, const char *text)
 
 /* ---------------------------------------------------------------- text */
 
+/* Nobody says that much before there is an end of a sentence or audio, and it
+ * is moved with each sentence that leaves */
 static int append(struct voiceflow_reply *r, const char *s)
 {
-	return buf_add(&r->text, s, strlen(s), SIZE_MAX);
+	return buf_add(&r->text, s, strlen(s), DIALOG_TEXT_MAX);
 }
 
 static bool is_blank(char c)

@@ -41,8 +41,8 @@ static void event_handler(const char *event, const char *data, size_t n,
 		return;
 
 	openai_calls_add(&m->calls, c->calls);
-	if (c->text) {
-		pieces_add(&m->pieces, c->text, strlen(c->text));
+	if (c->text.n) {
+		pieces_add(&m->pieces, c->text.p, c->text.n);
 		speak(m, n % 3 ? PIECES_MORE : PIECES_PAUSE);
 	}
 	mem_deref(c);

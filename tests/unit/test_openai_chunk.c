@@ -44,9 +44,9 @@ static void event_handler(const char *event, const char *data, size_t n,
 
 	(void)event;
 	assert_int_equal(openai_chunk_parse(&c, data, n), 0);
-	if (c->text)
+	if (c->text.n)
 		(void)snprintf(a->text + len, sizeof(a->text) - len, "%s",
-			       c->text);
+			       c->text.p);
 	if (c->error)
 		str_copy(a->error, sizeof(a->error), c->error);
 	openai_calls_add(&a->calls, c->calls);
@@ -180,7 +180,7 @@ static void test_chunks(void **state)
 			fail_msg("%s: %d", s, err);
 		if (err)
 			continue;
-		assert_text(c->text, chunks[i].text, s);
+		assert_text(c->text.p, chunks[i].text, s);
 		assert_text(c->error, chunks[i].error, s);
 		assert_int_equal(c->alive, chunks[i].alive);
 		assert_int_equal(c->done, chunks[i].done);

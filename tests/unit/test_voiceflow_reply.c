@@ -626,6 +626,27 @@ static void test_older_spelling(void **state)
 	tear_down(&f);
 }
 
+/* A megabyte in one piece would keep the loop for seconds */
+static void test_too_much_at_once(void **state)
+{
+	uint64_t ignored = metrics_counter(M_DIALOG_IGNORED);
+	struct fixture f = {0};
+	char *flood;
+
+	(void)state;
+	assert_int_equal(set_up(&f, false), 0);
+	flood = calloc(1, DIALOG_TEXT_MAX + 2);
+	memset(flood, 'a', DIALOG_TEXT_MAX + 1);
+	push(&f, "completion", "content", "Before. ");
+	push(&f, "completion", "content", flood);
+	push(&f, "completion", "content", "After.");
+	assert_false(voiceflow_reply_end(f.reply, 0));
+	assert_string_equal(f.notes, "[say Before.][say After.]");
+	assert_int_equal(metrics_counter(M_DIALOG_IGNORED) - ignored, 1);
+	free(flood);
+	tear_down(&f);
+}
+
 /* A whole text in between, and an answer that is cut: nothing is lost */
 static void test_order_is_kept(void **state)
 {
@@ -952,6 +973,7 @@ int main(void)
 		cmocka_unit_test(
 			test_transfer_comes_last_and_the_first_counts),
 		cmocka_unit_test(test_sentences_as_they_come),
+		cmocka_unit_test(test_too_much_at_once),
 		cmocka_unit_test(test_older_spelling),
 		cmocka_unit_test(test_order_is_kept),
 		cmocka_unit_test(test_clip_grows),
