@@ -6,13 +6,9 @@
 #ifndef CONVOD_CHOICE_H
 #define CONVOD_CHOICE_H
 
-#include <locale.h>
 #include <convod/json.h>
 
 enum { CHOICES_MAX = 32 }; /* more are not looked at */
-
-/** What choice_find() knows letters by; (locale_t)0 without memory */
-locale_t choice_locale(void);
 
 /**
  * Find the choice that a caller means
@@ -30,6 +26,6 @@ locale_t choice_locale(void);
  * @return the value, or NULL; borrowed
  */
 json_t *choice_find(const json_t *choices, const char *name, const char *value,
-		    json_type type, const char *text, locale_t locale);
+		    json_type type, const char *text);
 
 #endif

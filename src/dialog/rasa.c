@@ -14,7 +14,6 @@ struct rasa {
 	struct post_server server; /* first */
 	char *language;
 	char *opening;
-	locale_t locale;
 };
 
 struct talk {
@@ -65,7 +64,6 @@ static int talk_turn(struct dialog_session *ds, const struct dialog_turn *turn)
 		.language = t->rasa->language,
 		.opening = t->rasa->opening,
 		.buttons = t->buttons,
-		.locale = t->rasa->locale,
 	};
 	json_t *body = NULL;
 	int err;
@@ -131,8 +129,6 @@ static void destructor(void *arg)
 	post_server_close(&r->server);
 	mem_deref(r->language);
 	mem_deref(r->opening);
-	if (r->locale)
-		freelocale(r->locale);
 }
 
 static int rasa_alloc(struct dialog **dp, const struct dialog_param *prm,
@@ -149,10 +145,6 @@ static int rasa_alloc(struct dialog **dp, const struct dialog_param *prm,
 	/* Rasa reads its token and `stream` in the query */
 	err = post_server_init(&r->server, &dialog_rasa, prm, net,
 			       "webhooks/rest/webhook");
-	if (!err) {
-		r->locale = choice_locale();
-		err = r->locale ? 0 : ENOMEM;
-	}
 	if (!err)
 		err = str_dup(&r->language,
 			      prm->language ? prm->language : "");

@@ -7,7 +7,6 @@
 #define CONVOD_RASA_H
 
 #include "acts.h"
-#include "choice.h"
 
 /**
  * Hand over the acts of a message: {"text": …, "buttons": …, "custom": …}
@@ -27,7 +26,6 @@ struct rasa_talk {
 	const char *opening;   /* what begins a conversation */
 	const json_t *buttons; /* of the last answer, or NULL: what was said
 				* may choose one */
-	locale_t locale;       /* for that */
 };
 
 /**

@@ -100,7 +100,7 @@ static const char *message_of(const struct dialog_turn *t,
 	case DIALOG_SPEECH:
 	case DIALOG_KEYS:
 		payload = choice_find(talk->buttons, "title", "payload",
-				      JSON_STRING, t->text, talk->locale);
+				      JSON_STRING, t->text);
 		if (payload)
 			return json_string_value(payload);
 		return t->text + strspn(t->text, "/ \t\r\n");

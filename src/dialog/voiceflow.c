@@ -32,7 +32,6 @@
 #include <convod/json.h>
 #include <convod/mem.h>
 #include <convod/str.h>
-#include "choice.h"
 #include "session.h"
 #include "voiceflow.h"
 
@@ -57,7 +56,6 @@ struct voiceflow {
 	char *state_header; /* of the version */
 	const char *headerv[5];
 	uint32_t timeout_ms;
-	locale_t locale;
 };
 
 enum step { NOTHING, VARIABLES, OPENING, ACTION };
@@ -384,7 +382,7 @@ static int find_action(json_t **ap, const struct vf_session *s,
 {
 	const struct voiceflow *vf = s->vf;
 	json_t *request = voiceflow_button(voiceflow_reply_buttons(s->reply),
-					   t->text, vf->locale);
+					   t->text);
 	const json_t *paths = voiceflow_reply_paths(s->reply);
 
 	*ap = NULL;
@@ -470,8 +468,6 @@ static void destructor(void *arg)
 {
 	struct voiceflow *vf = arg;
 
-	if (vf->locale)
-		freelocale(vf->locale);
 	(void)str_wipe(vf->base);
 	(void)str_wipe(vf->key);
 	(void)str_wipe(vf->auth_header);
@@ -621,11 +617,6 @@ static int vf_alloc(struct dialog **dp, const struct dialog_param *prm,
 		err = parse_opening(vf, prm->opening);
 	if (!err)
 		err = print_headers(vf, prm->key, prm->version);
-	if (!err) {
-		vf->locale = choice_locale();
-		err = vf->locale ? 0 : ENOMEM;
-	}
-
 	if (err)
 		mem_deref(vf);
 	else

@@ -10,7 +10,6 @@
 #ifndef CONVOD_VOICEFLOW_H
 #define CONVOD_VOICEFLOW_H
 
-#include <locale.h>
 #include <convod/dialog.h>
 
 CV_BEGIN_DECLS
@@ -88,8 +87,7 @@ bool voiceflow_is_transfer(const char *text);
  *
  * @return its request object, to be sent as it is, or NULL; borrowed
  */
-json_t *voiceflow_button(const json_t *buttons, const char *text,
-			 locale_t locale);
+json_t *voiceflow_button(const json_t *buttons, const char *text);
 
 /**
  * Find the path that a DTMF action has for keys: its event is "DTMF 1"

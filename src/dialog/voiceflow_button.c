@@ -9,11 +9,9 @@
 #include "choice.h"
 #include "voiceflow.h"
 
-json_t *voiceflow_button(const json_t *buttons, const char *text,
-			 locale_t locale)
+json_t *voiceflow_button(const json_t *buttons, const char *text)
 {
-	return choice_find(buttons, "name", "request", JSON_OBJECT, text,
-			   locale);
+	return choice_find(buttons, "name", "request", JSON_OBJECT, text);
 }
 
 bool voiceflow_has_key(const json_t *paths, const char *keys)

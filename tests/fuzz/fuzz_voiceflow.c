@@ -32,14 +32,9 @@ static void act_handler(const struct dialog_act *a, void *arg)
 
 static void press(const struct voiceflow_reply *r, const char *said)
 {
-	locale_t locale = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
-
-	if (utf8_is_valid(said, strlen(said)) && locale)
-		(void)voiceflow_button(voiceflow_reply_buttons(r), said,
-				       locale);
+	if (utf8_is_valid(said, strlen(said)))
+		(void)voiceflow_button(voiceflow_reply_buttons(r), said);
 	(void)voiceflow_has_key(voiceflow_reply_paths(r), said);
-	if (locale)
-		freelocale(locale);
 }
 
 static void answer(const struct net *net, uint8_t how, const char *p, size_t n,
