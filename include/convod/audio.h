@@ -120,6 +120,9 @@ bool vad_frame(struct vad *v, const int16_t *pcmv, uint64_t now_ms);
 void vad_played(struct vad *v, const uint8_t *ulawv, size_t n,
 		uint64_t now_ms);
 
+/** Was what came last speech, but no louder than the bot's own may be? */
+bool vad_hears_echo(const struct vad *v);
+
 /** The carrier has dropped what was not heard by now */
 void vad_cleared(struct vad *v, uint64_t now_ms);
 

@@ -78,6 +78,7 @@ enum call_unsent {
 	CALL_UNSENT_KNOWN,      /* its interim was taken for it already    */
 	CALL_UNSENT_ACTION,     /* a key with an action of its own         */
 	CALL_UNSENT_FAILED,     /* the dialog manager took no turn         */
+	CALL_UNSENT_ECHO,       /* the bot's own words, come back          */
 	CALL_UNSENTS,
 };
 
@@ -283,6 +284,11 @@ void call_asr_state(struct call *c, enum asr_state state, uint64_t now_ms);
 /** The caller started or stopped to speak (voice activity); to be told the
  * same again changes nothing */
 void call_speech(struct call *c, bool speaking, uint64_t now_ms);
+
+/** What came from the caller was, by its level, the bot's own voice; again and
+ * again while that lasts (see vad_hears_echo()). What is recognised without
+ * any call_speech(), and says mostly what the bot says, is then nobody's. */
+void call_echo(struct call *c, uint64_t now_ms);
 
 /** The caller pressed a key: 0-9 * # A-D */
 void call_dtmf(struct call *c, char digit, uint64_t now_ms);

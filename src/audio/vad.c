@@ -101,7 +101,7 @@ struct vad {
 	float dbv[RULE_END];             /* newest first                */
 	bool maybe_tone;
 	/* a bit for each frame, newest lowest */
-	unsigned speech, strong, voiced;
+	unsigned speech, strong, voiced, echo_heard;
 	unsigned warm; /* frames heard, to WARM_UP_FRAMES */
 	bool speaking;
 };
@@ -344,13 +344,16 @@ static void judge(struct vad *v, const struct frame *fr)
 bool vad_frame(struct vad *v, const int16_t *pcmv, uint64_t now_ms)
 {
 	struct frame fr = {0};
+	bool may_be_echo;
 
 	if (is_silent(pcmv))
 		skip_silence(v, &fr);
 	else
 		detect(v, &fr, pcmv);
-	if (fr.db <= echo_bound(&v->echo, fr.db, now_ms))
-		fr.speech = false;
+	may_be_echo = fr.db <= echo_bound(&v->echo, fr.db, now_ms);
+	v->echo_heard = remember(v->echo_heard, fr.speech && may_be_echo,
+				 RULE_FRAMES);
+	fr.speech &= !may_be_echo;
 
 	judge(v, &fr);
 	if (v->warm < WARM_UP_FRAMES) {
@@ -364,6 +367,11 @@ bool vad_frame(struct vad *v, const int16_t *pcmv, uint64_t now_ms)
 		v->speaking = false;
 
 	return v->speaking;
+}
+
+bool vad_hears_echo(const struct vad *v)
+{
+	return __builtin_popcount(v->echo_heard) >= RULE_START;
 }
 
 void vad_played(struct vad *v, const uint8_t *ulawv, size_t n, uint64_t now_ms)

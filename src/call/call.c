@@ -40,6 +40,7 @@
  * The two are independent: the bot may speak while it listens and while it
  * thinks (an answer that comes in pieces).
  *
+ *	echo.c tells hear.c what the bot itself has said
  *	hear.c, keys.c ──▶ turn.c ──▶ (dialog manager) ──▶ answer.c ──▶ reply.c
  *	       └────▶ floor.c ◀───────────────────────────────────────────┘
  *	wait.c watches the silence
@@ -126,6 +127,7 @@ const char *call_unsent_name(enum call_unsent why)
 		[CALL_UNSENT_KNOWN] = "taken already",
 		[CALL_UNSENT_ACTION] = "key with an action",
 		[CALL_UNSENT_FAILED] = "turn not taken",
+		[CALL_UNSENT_ECHO] = "the bot's own words",
 	};
 
 	return namev[why];

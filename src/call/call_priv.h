@@ -95,17 +95,18 @@ struct call {
 	uint64_t secret_ms;       /* and when it is over; NEVER: not yet */
 
 	/* floor.c: who may speak */
-	bool speaking;         /* the caller, by voice activity */
-	uint64_t speech_ms;    /* when that began */
-	bool fresh;            /* no final since then */
-	bool interims;         /* the recogniser gives some */
-	unsigned false_starts; /* in this answer */
-	unsigned words;        /* in the interim of what is being said */
-	bool held;             /* the bot has paused for the caller */
-	uint64_t held_ms;      /* since */
-	uint64_t resume_ms;    /* when it was nothing */
-	bool interrupted;      /* an answer was, since the last turn */
-	uint32_t heard_ms;     /* of it */
+	bool speaking;          /* the caller, by voice activity */
+	uint64_t speech_ms;     /* when that began */
+	bool fresh;             /* no final since then */
+	uint64_t echo_until_ms; /* what is recognised may be the bot's */
+	bool interims;          /* the recogniser gives some */
+	unsigned false_starts;  /* in this answer */
+	unsigned words;         /* in the interim of what is being said */
+	bool held;              /* the bot has paused for the caller */
+	uint64_t held_ms;       /* since */
+	uint64_t resume_ms;     /* when it was nothing */
+	bool interrupted;       /* an answer was, since the last turn */
+	uint32_t heard_ms;      /* of it */
 	uint32_t heard_answer;
 	char *heard; /* text of the answer that was heard */
 
@@ -185,6 +186,9 @@ void floor_before_sound(struct call *c, uint64_t now_ms);
 void floor_false_start(struct call *c, uint64_t now_ms);
 uint64_t floor_next_ms(const struct call *c);
 void floor_tick(struct call *c, uint64_t now_ms);
+
+/* echo.c */
+bool echo_is_own(const struct call *c, const char *text, uint64_t now_ms);
 
 /* reply.c */
 struct utterance *reply_add(struct call *c, enum utterance_kind kind,

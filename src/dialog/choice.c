@@ -1,6 +1,7 @@
 /**
  * @file choice.c  Which of the choices does the caller mean?
  */
+#include <stdlib.h>
 #include <string.h>
 #include <convod/json.h>
 #include <convod/words.h>

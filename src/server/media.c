@@ -107,6 +107,8 @@ static void hear_frame(struct convo *cv, const uint8_t *ulawv, uint64_t now_us)
 			       call_is_sensitive(cv->call) ? NULL : ulawv,
 			       call_hides_keys(cv->call));
 	speaking = vad_frame(cv->vad, pcmv, now_ms);
+	if (vad_hears_echo(cv->vad))
+		call_echo(cv->call, now_ms);
 	if (speaking && cv->asr)
 		asr_session_speech(cv->asr, ring_head(cv->ring));
 	if (speaking == cv->speaking)

@@ -1,7 +1,8 @@
 """Conversations as scripts of convo-call, against the embedded engines.
 
 Each file of conversation/ is one: its steps, and in its comments
-`#: NAME=VALUE` settings of the daemon, `#+ option` one more of convo-call's,
+`#: NAME=VALUE` settings of the daemon, `#@ option` what Axy is started with
+if it is to be the recogniser, `#+ option` one more of convo-call's,
 `#= metric value` counters (`>= value` where more may come) and `#~ pattern`
 lines of its log that must be there.
 """
@@ -21,6 +22,10 @@ def converse(t, path):
     """Run one script; what went wrong, or None"""
     text = path.read_text()
     settings = dict(line.split("=", 1) for line in marked(text, ":"))
+    axy = marked(text, "@")
+    if axy:
+        peer = t.peer("axy_server.py", *axy)
+        settings["ASR_SERVER_URL"] = f"grpc://127.0.0.1:{peer.port}"
     daemon = t.daemon(**settings)
     script = t.cwd / path.name
     script.write_text(re.sub(r"(?m)^(say|interrupt) (\S+)",
@@ -39,6 +44,8 @@ def converse(t, path):
     for pattern in marked(text, "~"):
         daemon.wait_line(pattern)
     daemon.end()
+    if axy:
+        peer.end()
 
 
 def test_scripts(t):

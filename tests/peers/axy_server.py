@@ -20,6 +20,7 @@ Flags
   --no-words       Results without word offsets
   --no-interim     Only finals
   --delay MS       Wait before each final
+  --loud N         Mean absolute sample from which on it hears (800)
   --tls CERT KEY   Serve TLS
   --max-streams N  SETTINGS_MAX_CONCURRENT_STREAMS
   --fault NAME[:MS] Misbehave in every stream, after MS of audio (default 0):
@@ -63,7 +64,6 @@ WORDS = ("one two three four five six seven eight nine ten eleven twelve "
 PACKAGE = "sdifi.speech.v1alpha"
 SERVICE = PACKAGE + ".SpeechService"
 FRAME_MS = 10
-LOUD = 800  # mean absolute sample
 F = descriptor_pb2.FieldDescriptorProto
 
 
@@ -139,8 +139,9 @@ def report(**event):
 class Ear:
     """Finds utterances, and in tone mode the words in them."""
 
-    def __init__(self, rate, silence_ms):
+    def __init__(self, rate, silence_ms, loud):
         self.rate = rate
+        self.least = loud
         self.frame = rate * FRAME_MS // 1000
         self.silence = silence_ms // FRAME_MS
         self.rest = array.array("h")
@@ -165,7 +166,7 @@ class Ear:
         word = self.word
         for i, sample in enumerate(frame):
             # a filter's ringing at the edges is no crossing
-            if abs(sample) < LOUD or (sample < 0) == word[2]:
+            if abs(sample) < self.least or (sample < 0) == word[2]:
                 continue
             word[2] = not word[2]
             word[1] += 1
@@ -180,7 +181,7 @@ class Ear:
         while len(self.rest) >= self.frame:
             frame, self.rest = (self.rest[:self.frame],
                                 self.rest[self.frame:])
-            loud = sum(map(abs, frame)) / self.frame > LOUD
+            loud = sum(map(abs, frame)) / self.frame > self.least
             if loud:
                 if self.first is None:
                     self.first = self.now
@@ -320,7 +321,8 @@ class Axy:
 
     def listen(self, requests, context, config, rate, stats):
         fault, fault_ms = self.fault_of(config.conversation)
-        ear = Ear(rate, 700 if self.lines is not None else 400)
+        ear = Ear(rate, 700 if self.lines is not None else 400,
+                  self.args.loud)
         interim = None
         for data in requests:
             if fault and stats["samples"] * 1000 >= fault_ms * rate:
@@ -365,6 +367,7 @@ def main():
     parser.add_argument("--no-words", action="store_true")
     parser.add_argument("--no-interim", action="store_true")
     parser.add_argument("--delay", type=int, default=0)
+    parser.add_argument("--loud", type=int, default=800)
     parser.add_argument("--tls", nargs=2, metavar=("CERT", "KEY"))
     parser.add_argument("--max-streams", type=int)
     parser.add_argument("--fault")

@@ -316,6 +316,7 @@ void breaks_apply(struct sim *s)
 	case RULE_MEMORY:
 		c->hang_up = hang_up_and_keep;
 		break;
+	case RULE_ECHO: /* in world_echo() */
 	case RULE_NONE:
 	case RULES:
 		break;

@@ -31,6 +31,7 @@ struct recogniser_kind {
 	uint32_t trouble;  /* permille of results that go wrong */
 	bool no_finals;
 	bool breaks;
+	uint32_t echo; /* permille of utterances of which it hears a word */
 };
 
 struct manager_kind {
@@ -176,6 +177,7 @@ void world_stop(struct sim *s, enum call_end end);
 void world_result(struct sim *s, const struct asr_result *res);
 void world_asr_state(struct sim *s, enum asr_state state);
 void world_speech(struct sim *s, bool speaking);
+void world_echo(struct sim *s);
 void world_key(struct sim *s, char key);
 void world_open(struct sim *s, int err);
 void world_act(struct sim *s, const struct dialog_act *act, uint32_t note);
@@ -193,6 +195,9 @@ void recogniser_start(struct sim *s);
  * count 0: a sound without words */
 void recogniser_hear(struct sim *s, uint32_t first, uint32_t count,
 		     uint32_t ms);
+
+/** The bot says this, and the line may bring it back */
+void recogniser_hear_bot(struct sim *s, uint32_t utterance);
 
 void manager_start(struct sim *s);
 int manager_turn(struct sim *s, const struct dialog_turn *t);

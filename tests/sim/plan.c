@@ -121,6 +121,7 @@ static void plan_recogniser(struct sim *s, struct recogniser_kind *k)
 	k->trouble = maybe(s, 400, 20, 400);
 	k->no_finals = chance(s, 60);
 	k->breaks = chance(s, 150);
+	k->echo = k->no_finals ? 0 : maybe(s, 200, 100, 1000);
 }
 
 static void plan_manager(struct sim *s, struct manager_kind *k)

@@ -144,6 +144,38 @@ void recogniser_hear(struct sim *s, uint32_t first, uint32_t count,
 		tell(s, at, true, false, first, count);
 }
 
+/* ------------------------------------------------------------ the bot's */
+
+static void echo_result_event(struct sim *s, uint64_t utterance, void *data)
+{
+	const struct utterance_note *u = rules_note(s, (uint32_t)utterance);
+	char text[16];
+
+	(void)data;
+	if (s->phase != PHASE_UP || !rules_is_echo(s, (uint32_t)utterance))
+		return;
+
+	(void)words_print(text, sizeof(text), 'b', u->word, 1);
+	sim_count(s, COUNT_ECHO);
+	s->watch.echoed = true;
+	world_result(s, &(struct asr_result){.final = true, .text = text});
+}
+
+static void echo_event(struct sim *s, uint64_t utterance, void *data)
+{
+	(void)data;
+	world_echo(s);
+	queue_push(s, chance_between(s, 100, 2500), echo_result_event,
+		   utterance, NULL);
+}
+
+void recogniser_hear_bot(struct sim *s, uint32_t utterance)
+{
+	if (chance(s, s->plan.recogniser.echo))
+		queue_push(s, chance_below(s, 500), echo_event, utterance,
+			   NULL);
+}
+
 /* ---------------------------------------------------------------- health */
 
 static void state(struct sim *s, enum asr_state st)

@@ -7,6 +7,8 @@
 #include <convod/str.h>
 #include "sim.h"
 
+enum { ECHO_MS = 3000 /* a word of it that comes so late is the bot's */ };
+
 /* ---------------------------------------------------------------- names */
 
 #define NAME(id, name, what) [RULE_##id] = {name, what},
@@ -170,10 +172,31 @@ void rules_given(struct sim *s, const struct asr_result *res)
 
 	s->countv[COUNT_WORD] += w->words;
 	COUNT_GIVEN(s, res->text, given);
+	w->fresh = false;
 	if (w->words)
 		w->said_ms = s->now_ms;
 	if (w->words && w->held && !rules_is_protected(w))
 		w->words_in_hold = true;
+}
+
+void rules_speech(struct sim *s, bool speaking)
+{
+	s->watch.speaking = speaking;
+	s->watch.fresh |= speaking;
+}
+
+void rules_echo(struct sim *s)
+{
+	s->watch.echo_ms = s->now_ms;
+}
+
+bool rules_is_echo(const struct sim *s, uint32_t utterance)
+{
+	const struct watch *w = &s->watch;
+	const struct utterance_note *u = &w->utterancev[utterance];
+
+	return u->act && rules_is_live(u) && !w->speaking && !w->fresh &&
+	       s->now_ms < w->echo_ms + ECHO_MS;
 }
 
 void rules_key(struct sim *s, char key)
@@ -207,6 +230,7 @@ void rules_unsent(struct sim *s, const char *text, enum call_unsent why)
 
 	w->words_in_hold = false;
 	w->said_ms = 0;
+	w->echoed = false;
 	if (!strcmp(text, "***")) {
 		mask(w);
 		return;

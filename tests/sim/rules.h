@@ -44,6 +44,7 @@ struct frame;
 	  "the caller cuts the bot by what the mode does not allow")          \
 	X(HOLD, "hold", "the bot pauses for ever, or without need")           \
 	X(FALSE_START, "false-start", "the bot goes on over words")           \
+	X(ECHO, "echo", "the bot listens to itself")                          \
 	X(AFTER_END, "after-end", "an operation after the end")               \
 	X(ONE_END, "one-end", "two ends, or two reasons")                     \
 	X(GOODBYE, "goodbye", "the goodbye is cut off")                       \
@@ -105,6 +106,8 @@ enum rule rule_find(const char *name); /* RULE_NONE: there is no such */
 	X(UNSENT_KNOWN, "not sent: taken already")                \
 	X(UNSENT_ACTION, "not sent: key with an action")          \
 	X(UNSENT_FAILED, "not sent: turn not taken")              \
+	X(UNSENT_ECHO, "not sent: the bot's own words")           \
+	X(ECHO, "a word of the bot's, come back")                 \
 	X(WORD, "words heard")                                    \
 	X(ACT_WRONG, "acts or dones out of place")                \
 	X(ASR_BROKEN, "recogniser broken")                        \
@@ -175,6 +178,7 @@ struct utterance_note {
 	enum utterance_kind kind;
 	uint32_t act;   /* index + 1 of the act that it is of; 0: none */
 	uint32_t turn;  /* of that act */
+	uint32_t word;  /* the first one */
 	uint32_t token; /* of its clip */
 	uint32_t sent_ms;
 	uint32_t next_ms;   /* where in the clip the next frame comes from */
@@ -237,6 +241,11 @@ struct watch {
 	unsigned most_words; /* in any */
 	uint64_t interim_ms; /* the last one with words */
 	uint64_t key_ms;
+
+	/* what the bot says, come back */
+	bool speaking, fresh; /* the caller: is, or was since the last final */
+	uint64_t echo_ms;
+	bool echoed; /* a word of it, in this event */
 
 	/* the floor */
 	bool held;
@@ -304,9 +313,14 @@ void rules_finished(struct sim *s, uint32_t utterance, bool heard);
 /* events, before the conversation is told */
 void rules_given(struct sim *s, const struct asr_result *res);
 void rules_key(struct sim *s, char key);
+void rules_speech(struct sim *s, bool speaking);
+void rules_echo(struct sim *s);
 void rules_acted(struct sim *s, const struct dialog_act *act, uint32_t note);
 void rules_done(struct sim *s, int err);
 void rules_close(struct sim *s); /* we end the call ourselves */
+
+/** Is a word of it that is heard now plainly the bot's? */
+bool rules_is_echo(const struct sim *s, uint32_t utterance);
 
 struct utterance_note *rules_note(struct sim *s, uint32_t utterance);
 void rules_started(struct sim *s, uint32_t utterance);

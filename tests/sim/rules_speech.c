@@ -63,6 +63,7 @@ static void link_act(struct sim *s, struct utterance_note *u, const char *text)
 	while (words_next(&text, 'b', &n)) {
 		if (!u->act) {
 			u->act = w->act_of_wordv[n];
+			u->word = n;
 			again = w->askedv[n];
 		}
 		w->askedv[n] = true;

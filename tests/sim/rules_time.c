@@ -267,10 +267,12 @@ void rules_after(struct sim *s)
 	struct watch *w = &s->watch;
 
 	check_barge_in(s);
+	if (w->echoed)
+		rule_violated(s, RULE_ECHO, "a word of its own is taken");
 	note_protected(s);
 	note_pending(s);
 	w->cut = w->cut_protected = 0;
-	w->by_key = w->by_result = w->was_held = false;
+	w->by_key = w->by_result = w->was_held = w->echoed = false;
 }
 
 /* --------------------------------------------------------------- the end */

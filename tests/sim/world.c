@@ -193,6 +193,7 @@ static void started_op(uint32_t utterance, uint64_t at_ms, void *arg)
 
 	trace(s, "playout", "utterance %u starts", utterance);
 	rules_started(s, utterance);
+	recogniser_hear_bot(s, utterance);
 	call_started(s->call, utterance, at_ms);
 	caller_hears(s);
 }
@@ -359,8 +360,19 @@ void world_speech(struct sim *s, bool speaking)
 		return;
 
 	trace(s, "caller", "%s", speaking ? "makes a sound" : "is silent");
+	rules_speech(s, speaking);
 	call_speech(s->call, speaking, s->now_ms);
 	world_touch(s);
+}
+
+void world_echo(struct sim *s)
+{
+	if (s->phase != PHASE_UP)
+		return;
+
+	rules_echo(s);
+	if (s->broken != RULE_ECHO)
+		call_echo(s->call, s->now_ms);
 }
 
 void world_key(struct sim *s, char key)

@@ -596,6 +596,148 @@ static void test_append_or_replace(void **state)
 	drop(f);
 }
 
+/* ---------------------------------------------------------------- echo */
+
+static const char of_days[] = "We are open on Monday, Tuesday and Friday. "
+			      "Which day?";
+
+static struct fake *make_offering(const struct call_param *prm)
+{
+	struct fake *f = make_open(prm);
+
+	final(f, "one");
+	act(f, DIALOG_SAY, of_days, NULL);
+	done(f, 0);
+	started(f, 1);
+	f->text[0] = '\0';
+
+	return f;
+}
+
+#define ECHO(text) "Uthe bot's own words:" text "|"
+
+static void test_own_words(void **state)
+{
+	static const struct {
+		const char *text;
+		bool own;
+	} tests[] = {
+		{"we are open on monday", true},
+		{"OPEN ON MONDAY TUESDAY AND FRIDAY", true},
+		{"which day", true}, /* of a sentence that is yet to come */
+		{"we are open on sunday", true},
+		{"Friday!", true},
+		{"monday please", false},
+		{"on sunday please", false},
+		{"no", false},
+		{"mon", false},
+		{"?!", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(tests); i++) {
+		struct fake *f = make_offering(&param);
+		char want[128];
+
+		(void)snprintf(want, sizeof(want),
+			       tests[i].own ? ECHO("%s") : "!|T%s|h100|",
+			       tests[i].text);
+		call_echo(f->call, f->now_ms);
+		pass(f, 1000);
+		final(f, tests[i].text);
+		expect(f, want);
+		drop(f);
+	}
+}
+
+/* Whoever is heard may say what the bot says; and so may a quiet caller where
+ * nothing comes back */
+static void test_callers_repeat_what_they_are_offered(void **state)
+{
+	struct fake *f = make_offering(&param);
+
+	(void)state;
+	final(f, "monday");
+	expect(f, "!|Tmonday|h100|");
+	drop(f);
+
+	f = make_offering(&param);
+	call_echo(f->call, f->now_ms);
+	speech(f, true);
+	expect(f, "(|");
+	pass(f, 300);
+	speech(f, false);
+	final(f, "monday");
+	expect(f, "!|Tmonday|h100|");
+	drop(f);
+
+	f = make_offering(&param);
+	call_echo(f->call, f->now_ms);
+	pass(f, 3000);
+	final(f, "monday");
+	expect(f, "!|Tmonday|h100|");
+	drop(f);
+}
+
+static void test_own_words_after_the_end(void **state)
+{
+	struct fake *f = make_offering(&param);
+
+	(void)state;
+	call_echo(f->call, f->now_ms);
+	finished(f, 1);
+	finished(f, 2);
+	pass(f, 500);
+	f->text[0] = '\0';
+	final(f, "tuesday and friday which day");
+	expect(f, ECHO("tuesday and friday which day"));
+	final(f, "friday please");
+	expect(f, "Tfriday please|");
+	drop(f);
+}
+
+/* In a mode that waits for words, or takes interims for finals */
+static void test_own_words_as_interims(void **state)
+{
+	struct call_param prm = *with(CALL_BARGE_WORDS);
+	struct fake *f = make_offering(&prm);
+
+	(void)state;
+	call_echo(f->call, f->now_ms);
+	result(f, false, "we are open on");
+	expect(f, "");
+	speech(f, true); /* now it is the caller */
+	result(f, false, "on friday");
+	expect(f, "(|");
+	drop(f);
+
+	prm = param;
+	prm.endpoint_ms = 500;
+	f = make_offering(&prm);
+	call_echo(f->call, f->now_ms);
+	result(f, false, "we are open");
+	pass(f, 2000);
+	expect(f, "");
+	final(f, "we are open");
+	expect(f, ECHO("we are open"));
+	drop(f);
+}
+
+static void test_own_words_wait_for_no_turn(void **state)
+{
+	struct fake *f = make_offering(with(CALL_BARGE_OFF));
+
+	(void)state;
+	call_echo(f->call, f->now_ms);
+	final(f, "which day");
+	expect(f, ECHO("which day"));
+	finished(f, 1);
+	finished(f, 2);
+	pass(f, 2000);
+	assert_null(strchr(f->text, 'T'));
+	drop(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -626,6 +768,11 @@ int main(void)
 		cmocka_unit_test(test_protected_answer_behind_another),
 		cmocka_unit_test(test_nobody_makes_the_goodbye_wait),
 		cmocka_unit_test(test_append_or_replace),
+		cmocka_unit_test(test_own_words),
+		cmocka_unit_test(test_callers_repeat_what_they_are_offered),
+		cmocka_unit_test(test_own_words_after_the_end),
+		cmocka_unit_test(test_own_words_as_interims),
+		cmocka_unit_test(test_own_words_wait_for_no_turn),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -201,7 +201,25 @@ static void test_own_echo_is_no_speech(void **state)
 			if (res.starts)
 				fail_msg("%s: bot %zu, row %zu: at %u ms",
 					 form->name, b, i, res.first_ms);
+			assert_true(res.echo_ms > 300);
 		}
+	}
+}
+
+/* Where nothing comes back none is suspected, whatever the noise */
+static void test_no_echo(void **state)
+{
+	static const double noisev[] = {-66, -50, -40};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(noisev); i++) {
+		size_t n = make_line(noisev[i]);
+		struct vad_verdict res;
+
+		vad_load_bot(&bot, vad_botv[i % ARRAY_SIZE(vad_botv)]);
+		res = vad_judge_over(&vad_formv[i % 2], pcmv, n, 0, &bot);
+		assert_int_equal(res.starts, 0);
+		assert_int_equal(res.echo_ms, 0);
 	}
 }
 
@@ -561,6 +579,7 @@ int main(void)
 		cmocka_unit_test(test_speech_from_the_first_frame),
 		cmocka_unit_test(test_speech_over_dial_tone),
 		cmocka_unit_test(test_own_echo_is_no_speech),
+		cmocka_unit_test(test_no_echo),
 		cmocka_unit_test(test_speech_over_echo),
 		cmocka_unit_test(test_bound_of_echo),
 		cmocka_unit_test(test_three_of_four_frames),

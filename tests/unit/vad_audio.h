@@ -259,6 +259,7 @@ struct vad_verdict {
 	unsigned starts;
 	uint32_t first_ms; /* end of the frame that started it */
 	uint32_t speaking_ms;
+	uint32_t echo_ms;
 	bool last; /* still speaking */
 };
 
@@ -290,6 +291,7 @@ static inline struct vad_verdict vad_judge_over(const struct vad_form *form,
 		if (speaking && !res.last && !res.starts++)
 			res.first_ms = end_ms;
 		res.speaking_ms += speaking ? FRAME_MS : 0;
+		res.echo_ms += vad_hears_echo(v) ? FRAME_MS : 0;
 		res.last = speaking;
 	}
 	mem_deref(v);
