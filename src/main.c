@@ -123,6 +123,12 @@ static int start(struct conf *conf)
 	return err;
 }
 
+static void advice_handler(const char *what, const char *hint, void *arg)
+{
+	(void)arg;
+	fprintf(stderr, "convod: %s: %s\n", what, hint);
+}
+
 static int check(struct conf *conf)
 {
 	char errbuf[CONF_ERR_MAX];
@@ -130,12 +136,15 @@ static int check(struct conf *conf)
 
 	log_set_level(LOG_LVL_ERROR);
 	err = server_check(conf, errbuf);
-	if (err)
+	if (err) {
 		fprintf(stderr, "convod: %s\n", errbuf);
-	else
-		puts("the settings are right");
+		return err;
+	}
 
-	return err;
+	conf_advise(conf, advice_handler, NULL);
+	puts("the settings are right");
+
+	return 0;
 }
 
 static int with_conf(int option)

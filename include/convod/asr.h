@@ -85,6 +85,7 @@ struct asr_stream_param {
 struct asr_backend {
 	const char *name;       /* for logs and metrics                      */
 	const char *schemev[4]; /* URL schemes that select it, NULL-ended   */
+	const char *form;       /* of its URL, for who got it wrong         */
 
 	/** Set up; never blocks. EINVAL: something in the URL is wrong */
 	int (*alloc)(struct asr **ap, const struct asr_param *prm,
@@ -126,6 +127,9 @@ CV_NODISCARD int asr_alloc(struct asr **ap, const struct asr_param *prm,
 
 /** Schemes in this build, "grpc grpcs …"; for messages */
 const char *asr_schemes(void);
+
+/** How such a URL looks; "" where no recogniser has its scheme */
+const char *asr_form(const char *url);
 
 /* ----------------------------------------------- the session of a call */
 

@@ -123,6 +123,13 @@ CV_NODISCARD int conf_load(struct conf **cp, const char *dir,
 /** Log the settings that are not the default, secrets masked */
 void conf_log(const struct conf *c);
 
+/** One line about settings that are allowed, and what to do about it */
+typedef void(conf_advice_h)(const char *what, const char *hint, void *arg);
+
+/** Tell of combinations that surely disappoint, from a forgotten recogniser
+ * to a key that is for nobody */
+void conf_advise(const struct conf *c, conf_advice_h *h, void *arg);
+
 /** The table for --help */
 void conf_print_help(FILE *f);
 

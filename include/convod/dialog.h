@@ -136,6 +136,7 @@ struct dialog_call {
 struct dialog_backend {
 	const char *name;
 	const char *schemev[4];
+	const char *form; /* of its URL and key, for who got them wrong */
 
 	int (*alloc)(struct dialog **dp, const struct dialog_param *prm,
 		     const struct net *net);
@@ -178,6 +179,9 @@ CV_NODISCARD int dialog_alloc(struct dialog **dp,
 			      const struct dialog_param *prm,
 			      const struct net *net);
 const char *dialog_schemes(void);
+
+/** How such a URL looks; "" where no dialog manager has its scheme */
+const char *dialog_form(const char *url);
 
 CV_END_DECLS
 

@@ -54,6 +54,13 @@ int asr_alloc(struct asr **ap, const struct asr_param *prm,
 	return 0;
 }
 
+const char *asr_form(const char *url)
+{
+	const struct asr_backend *be = find(url);
+
+	return be ? be->form : "";
+}
+
 const char *asr_schemes(void)
 {
 	return "grpc grpcs"

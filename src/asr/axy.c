@@ -315,6 +315,7 @@ static int axy_alloc(struct asr **ap, const struct asr_param *prm,
 const struct asr_backend asr_axy = {
 	.name = "axy",
 	.schemev = {"grpc", "grpcs", NULL},
+	.form = "grpc(s)://host[:port][?rate=8000][&block=60..100]",
 	.alloc = axy_alloc,
 	.open = axy_open,
 	.write = axy_write,

@@ -609,6 +609,7 @@ bool pocketsphinx_is_working(const struct asr_stream *as)
 const struct asr_backend asr_pocketsphinx = {
 	.name = "pocketsphinx",
 	.schemev = {"pocketsphinx"},
+	.form = "pocketsphinx: or pocketsphinx:FILE",
 	.alloc = pocketsphinx_alloc,
 	.open = pocketsphinx_open,
 	.write = pocketsphinx_write,

@@ -73,12 +73,25 @@ static bool is_url(const char *s)
 	return !*s || (n && s[n] == ':' && !strpbrk(s, " \t\r\n\"<>"));
 }
 
+/* As from `docker run --env-file`, which does not take them away */
+static bool is_quoted(const char *s)
+{
+	size_t n = strlen(s);
+
+	return n > 1 && (s[0] == '"' || s[0] == '\'') && s[n - 1] == s[0];
+}
+
 static int set_string(struct conf *c, const struct conf_item *it,
 		      const char *value, char *why)
 {
 	char **sp = conf_string(c, it);
 	char *copy;
 
+	if (is_quoted(value)) {
+		str_copy(why, CONF_WHY_MAX,
+			 "stands in quotes, and here they are part of it");
+		return EINVAL;
+	}
 	if (it->choices && !is_choice(it->choices, value)) {
 		(void)snprintf(why, CONF_WHY_MAX, "is one of: %s",
 			       it->choices);
@@ -265,11 +278,13 @@ static const char *process_getenv(const char *name, void *arg)
 	return getenv(name);
 }
 
-/* gettext uses the same variable for a list of locales ("en_US:en"), which
- * desktops set for every program: not meant for us */
+/* gettext uses the same variable for a list of locales ("en_US:en", "C"),
+ * which desktops set for every program: not meant for us */
 static bool is_gettext(const char *name, const char *value)
 {
-	return !strcmp(name, "LANGUAGE") && strpbrk(value, ":.");
+	return !strcmp(name, "LANGUAGE") &&
+	       (strpbrk(value, ":.") || !strcmp(value, "C") ||
+		!strcmp(value, "POSIX"));
 }
 
 static int load_environment(struct load *ld, conf_getenv_h *getenvh, void *arg)

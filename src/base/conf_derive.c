@@ -3,6 +3,7 @@
  */
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <convod/addr.h>
 #include <convod/mem.h>
@@ -16,6 +17,9 @@ static const bool has_flite = true;
 static const bool has_flite = false;
 #endif
 
+static const char tag_chars[] = "abcdefghijklmnopqrstuvwxyz"
+				"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-";
+
 static int replace(char **sp, const char *value)
 {
 	char *copy;
@@ -28,22 +32,27 @@ static int replace(char **sp, const char *value)
 	return 0;
 }
 
-/* A BCP-47 tag; "is_IS" is taken for one */
+/* A BCP-47 tag; "is_IS" is taken for one, "icelandic" is not */
 static int check_language(struct conf *c, char *errbuf)
 {
 	char *s = c->language;
+	size_t n = 0;
 
 	for (char *p = s; *p; p++) {
 		if (*p == '_')
 			*p = '-';
-		if (!isalnum((unsigned char)*p) && *p != '-') {
-			str_copy(errbuf, CONF_ERR_MAX,
-				 "LANGUAGE is a BCP-47 tag such as en-US");
-			return EINVAL;
-		}
 	}
+	while (isalpha((unsigned char)s[n]))
+		++n;
+	if (!*s || ((n == 2 || n == 3) && (!s[n] || s[n] == '-') &&
+		    !s[strspn(s, tag_chars)]))
+		return 0;
 
-	return 0;
+	(void)snprintf(errbuf, CONF_ERR_MAX,
+		       "LANGUAGE is a BCP-47 tag such as en-US, not \"%.40s\"",
+		       s);
+
+	return EINVAL;
 }
 
 static int check_audio_hosts(const struct conf *c, char *errbuf)
@@ -67,22 +76,57 @@ static bool is_http(const char *url)
 	       str_starts(url, "https://");
 }
 
-/* What is wrong with settings that are right one by one, or NULL */
-static const char *find_wrong(const struct conf *c)
+static bool str_ends(const char *s, const char *end)
 {
+	size_t n = strlen(s), m = strlen(end);
+
+	return n >= m && !strcmp(s + n - m, end);
+}
+
+static const char *find_wrong_carrier(const struct conf *c)
+{
+	const char *url = c->public_url;
+
+	if (*url && !str_starts(url, "http://") &&
+	    !str_starts(url, "https://") && !str_starts(url, "wss://") &&
+	    !str_starts(url, "ws://"))
+		return "PUBLIC_URL is https:// or wss://";
+	if (str_ends(url, "/convo") || str_ends(url, "/convo/"))
+		return "PUBLIC_URL is what stands before /convo";
+	if (*c->twilio_account_sid && !str_starts(c->twilio_account_sid, "AC"))
+		return "TWILIO_ACCOUNT_SID begins with AC";
+	if (!*c->tls_cert != !*c->tls_key)
+		return "TLS_CERT and TLS_KEY go together";
+
+	return NULL;
+}
+
+static const char *find_wrong_dialog(const struct conf *c)
+{
+	bool vendor = str_starts(c->dialog_url,
+				 "openai+https://api.openai.com");
+
 	if (!is_http(c->masdif_url))
 		return "MASDIF_SERVER_URL is http:// or https://";
 	if (!is_http(c->voiceflow_url))
 		return "VOICEFLOW_URL is http:// or https://";
 	if (str_starts(c->dialog_url, "voiceflow+") && !*c->voiceflow_api_key)
 		return "VOICEFLOW_API_KEY is not set, and DIALOG_URL needs it";
-	if (*c->public_url && !str_starts(c->public_url, "http") &&
-	    !str_starts(c->public_url, "ws"))
-		return "PUBLIC_URL is https:// or wss://";
-	if (!*c->tls_cert != !*c->tls_key)
-		return "TLS_CERT and TLS_KEY go together";
+	if (vendor && !*c->openai_api_key && !*c->dialog_key)
+		return "OPENAI_API_KEY is not set, and api.openai.com needs "
+		       "it";
+	if (vendor && !*c->dialog_model)
+		return "DIALOG_MODEL is not set, and api.openai.com needs it";
 
 	return NULL;
+}
+
+/* What is wrong with settings that are right one by one, or NULL */
+static const char *find_wrong(const struct conf *c)
+{
+	const char *wrong = find_wrong_carrier(c);
+
+	return wrong ? wrong : find_wrong_dialog(c);
 }
 
 static int derive_dialog(struct conf *c)

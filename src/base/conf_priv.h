@@ -1,6 +1,9 @@
 /**
  * @file conf_priv.h  The table of settings, between the files about it
  */
+#ifndef CONVOD_CONF_PRIV_H
+#define CONVOD_CONF_PRIV_H
+
 #include <stddef.h>
 #include <convod/conf.h>
 
@@ -43,3 +46,5 @@ char **conf_string(const struct conf *c, const struct conf_item *it);
  * @return 0; EINVAL; ENOMEM
  */
 CV_NODISCARD int conf_derive(struct conf *c, char *errbuf);
+
+#endif

@@ -395,6 +395,7 @@ static void demo_cancel(struct dialog_session *ds)
 const struct dialog_backend dialog_demo = {
 	.name = "demo",
 	.schemev = {"demo"},
+	.form = "demo: or demo:FILE",
 	.alloc = demo_alloc,
 	.open = demo_open,
 	.turn = demo_start_turn,

@@ -22,23 +22,35 @@ static bool has_scheme(const struct dialog_backend *be, const char *url,
 	return false;
 }
 
+static const struct dialog_backend *find(const char *url)
+{
+	size_t n = strcspn(url, ":");
+
+	for (size_t i = 0; i < ARRAY_SIZE(backendv); i++)
+		if (has_scheme(backendv[i], url, n))
+			return backendv[i];
+
+	return NULL;
+}
+
 int dialog_alloc(struct dialog **dp, const struct dialog_param *prm,
 		 const struct net *net)
 {
-	size_t n;
+	const struct dialog_backend *be;
 
-	if (!dp || !prm || !prm->url || !net)
+	if (!dp || !prm || !prm->url || !net || !strchr(prm->url, ':'))
 		return EINVAL;
 
-	n = strcspn(prm->url, ":");
-	if (prm->url[n] != ':')
-		return EINVAL;
+	be = find(prm->url);
 
-	for (size_t i = 0; i < ARRAY_SIZE(backendv); i++)
-		if (has_scheme(backendv[i], prm->url, n))
-			return backendv[i]->alloc(dp, prm, net);
+	return be ? be->alloc(dp, prm, net) : ENOTSUP;
+}
 
-	return ENOTSUP;
+const char *dialog_form(const char *url)
+{
+	const struct dialog_backend *be = find(url);
+
+	return be ? be->form : "";
 }
 
 const char *dialog_schemes(void)

@@ -109,6 +109,7 @@ static void echo_cancel(struct dialog_session *ds)
 const struct dialog_backend dialog_echo = {
 	.name = "echo",
 	.schemev = {"echo"},
+	.form = "echo:",
 	.alloc = echo_alloc,
 	.open = echo_open,
 	.turn = echo_turn,

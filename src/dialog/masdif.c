@@ -440,6 +440,7 @@ static int masdif_alloc(struct dialog **dp, const struct dialog_param *prm,
 const struct dialog_backend dialog_masdif = {
 	.name = "masdif",
 	.schemev = {"masdif+http", "masdif+https"},
+	.form = "masdif+http(s)://host[:port]",
 	.alloc = masdif_alloc,
 	.open = masdif_open,
 	.turn = masdif_turn,

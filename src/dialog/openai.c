@@ -584,6 +584,8 @@ static int chat_open(struct dialog_session **sp, struct dialog *d,
 const struct dialog_backend dialog_openai = {
 	.name = "openai",
 	.schemev = {"openai+http", "openai+https"},
+	.form = "openai+http(s)://host[:port][/"
+		"base][?temperature=0.4&max_tokens=200…]",
 	.alloc = openai_alloc,
 	.open = chat_open,
 	.turn = chat_turn,

@@ -161,6 +161,7 @@ static int rasa_alloc(struct dialog **dp, const struct dialog_param *prm,
 const struct dialog_backend dialog_rasa = {
 	.name = "rasa",
 	.schemev = {"rasa+http", "rasa+https"},
+	.form = "rasa+http(s)://host[:port][/base][?token=…][&stream=true]",
 	.alloc = rasa_alloc,
 	.open = talk_open,
 	.turn = talk_turn,

@@ -628,6 +628,8 @@ static int vf_alloc(struct dialog **dp, const struct dialog_param *prm,
 const struct dialog_backend dialog_voiceflow = {
 	.name = "voiceflow",
 	.schemev = {"voiceflow+http", "voiceflow+https"},
+	.form = "http(s)://host[?stream=PROJECT[&audio=true]][&dtmf=event], "
+		"the key without Bearer, the opening launch or text:WORDS",
 	.alloc = vf_alloc,
 	.open = vf_open,
 	.turn = vf_turn,

@@ -160,6 +160,7 @@ static int webhook_alloc(struct dialog **dp, const struct dialog_param *prm,
 const struct dialog_backend dialog_webhook = {
 	.name = "webhook",
 	.schemev = {"webhook+http", "webhook+https"},
+	.form = "webhook+http(s)://host[:port][/path]",
 	.alloc = webhook_alloc,
 	.open = talk_open,
 	.turn = talk_turn,

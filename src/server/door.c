@@ -50,11 +50,33 @@ static int check_signature(const struct conf *conf,
 
 int door_check(const struct conf *conf, const struct http_head *head)
 {
-	char path[64];
+	char path[64] = "";
 
-	if (!http_head_path(head, path, sizeof(path)) ||
-	    (strcmp(path, "/convo") && strcmp(path, "/convo/")))
+	(void)http_head_path(head, path, sizeof(path));
+	if (strcmp(path, "/convo") != 0 && strcmp(path, "/convo/") != 0) {
+		log_warn(NULL, "call refused",
+			 "peer=%s path=\"%s\" hint=\"calls come in on "
+			 "/convo\"",
+			 head->peer, LOG_STR(path));
 		return 404;
+	}
 
 	return *conf->twilio_auth_token ? check_signature(conf, head) : 101;
+}
+
+bool door_is_webhook(const struct http_head *head, const char *body,
+		     size_t bodyc)
+{
+	static const char member[] = "CallSid=";
+
+	if (!strstr(head->target, member) &&
+	    !(bodyc && memmem(body, bodyc, member, strlen(member))))
+		return false;
+
+	log_warn(NULL, "a webhook is no call",
+		 "peer=%s hint=\"give the number TwiML whose <Stream url> is "
+		 "wss://.../convo\"",
+		 head->peer);
+
+	return true;
 }

@@ -246,6 +246,12 @@ static int setup_acceptor(struct server *s, char *errbuf)
 	return err;
 }
 
+static void advice_handler(const char *what, const char *hint, void *arg)
+{
+	(void)arg;
+	log_warn(NULL, what, "hint=\"%s\"", hint);
+}
+
 static void log_listening(const struct server *s)
 {
 	const struct conf *conf = s->shared.conf;
@@ -261,9 +267,7 @@ static void log_listening(const struct server *s)
 		 url_mask(dialog, sizeof(dialog), conf->dialog_url),
 		 conf->language, CONVOD_VERSION);
 	conf_log(conf);
-	if (!*conf->twilio_auth_token)
-		log_warn(NULL, "anybody can connect",
-			 "hint=\"set TWILIO_AUTH_TOKEN to check signatures\"");
+	conf_advise(conf, advice_handler, NULL);
 }
 
 int server_alloc(struct server **sp, struct loop *l, struct conf *conf,

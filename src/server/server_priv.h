@@ -73,6 +73,11 @@ CV_NODISCARD int prompts_alloc(struct prompts **pp, const struct conf *conf,
  */
 int door_check(const struct conf *conf, const struct http_head *head);
 
+/** Is this what a carrier asks before a call? Logged: its number was given our
+ * address, where it needs TwiML that leads here */
+bool door_is_webhook(const struct http_head *head, const char *body,
+		     size_t bodyc);
+
 /* -------------------------------------------------------------- worker */
 
 /** What all workers share; read-only or with locks of its own */

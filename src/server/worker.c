@@ -46,11 +46,11 @@ static void request_handler(const struct http_head *head, const char *body,
 	bool admin = head->port == HTTPD_ADMIN;
 	char path[64] = "";
 
-	(void)body;
-	(void)bodyc;
 	(void)http_head_path(head, path, sizeof(path));
 
-	if (!strcmp(path, "/convo"))
+	if (!admin && door_is_webhook(head, body, bodyc))
+		answer_text(a, 404, "calls come in on the websocket /convo\n");
+	else if (!strcmp(path, "/convo"))
 		answer_text(a, 426, "this is a websocket\n");
 	else if (strcmp(head->method, "GET") && strcmp(head->method, "HEAD"))
 		answer_text(a, 405, "method not allowed\n");
@@ -181,22 +181,40 @@ static int setup_httpd(struct worker *w, char *errbuf)
 	return err;
 }
 
-static int backend_error(int err, char *errbuf, const char *name,
-			 const char *url, const char *schemes)
+/* What to write about a URL that no backend took */
+struct url_kind {
+	const char *name; /* of the setting */
+	const char *schemes;
+	const char *form; /* of such a URL; "": the log has said it */
+};
+
+static bool is_web(const char *url)
 {
-	char masked[256];
+	return str_starts(url, "http://") || str_starts(url, "https://");
+}
+
+static int backend_error(int err, char *errbuf, const struct url_kind *kind,
+			 const char *url)
+{
+	char buf[256];
+	const char *masked = url_mask(buf, sizeof(buf), url);
+	const bool bare = is_web(url) && strstr(kind->schemes, "+http");
 
 	if (err == ENOTSUP)
 		(void)snprintf(errbuf, CONF_ERR_MAX,
-			       "%s: no support for %.200s in this build; "
-			       "there is: %.200s",
-			       name, url_mask(masked, sizeof(masked), url),
-			       schemes);
+			       "%s: \"%.150s\" does not say %s; it begins "
+			       "with one of: %.250s",
+			       kind->name, masked,
+			       bare ? "whose it is" : "what it is",
+			       kind->schemes);
+	else if (err == EINVAL)
+		(void)snprintf(errbuf, CONF_ERR_MAX,
+			       "%s: \"%.150s\" cannot be used%s%s", kind->name,
+			       masked, *kind->form ? "; its form is " : "",
+			       kind->form);
 	else if (err)
-		(void)snprintf(
-			errbuf, CONF_ERR_MAX, "%s: %.300s: %s (see --help)",
-			name, url_mask(masked, sizeof(masked), url),
-			err == EINVAL ? "cannot be used" : strerror(err));
+		(void)snprintf(errbuf, CONF_ERR_MAX, "%s: \"%.150s\": %s",
+			       kind->name, masked, strerror(err));
 
 	return err;
 }
@@ -223,14 +241,15 @@ static int setup_engine(struct worker *w, struct voice_engine *e, char *errbuf)
 	const struct tts_param *prm = e->prm;
 	const char *s = prm->setting;
 	char name[64];
+	const struct url_kind kind = {name, tts_schemes(), ""};
 
 	if (*prm->voice)
 		(void)snprintf(name, sizeof(name), "%s_URL or %s_VOICE", s, s);
 	else
 		(void)snprintf(name, sizeof(name), "%s_URL", s);
 
-	return backend_error(tts_alloc(&e->tts, prm, &w->net), errbuf, name,
-			     prm->url, tts_schemes());
+	return backend_error(tts_alloc(&e->tts, prm, &w->net), errbuf, &kind,
+			     prm->url);
 }
 
 /* The voices, and what stands before them */
@@ -351,11 +370,13 @@ static int setup_dialog(struct worker *w, char *errbuf)
 {
 	const struct conf *conf = w->shared->conf;
 	struct dialog_param dp = dialog_param_of(conf);
+	const struct url_kind kind = {dialog_setting(conf), dialog_schemes(),
+				      dialog_form(dp.url)};
 
 	dp.prompt = w->shared->manners->prompt;
 
 	return backend_error(dialog_alloc(&w->dialog, &dp, &w->net), errbuf,
-			     dialog_setting(conf), dp.url, dialog_schemes());
+			     &kind, dp.url);
 }
 
 static int setup_backends(struct worker *w, char *errbuf)
@@ -366,12 +387,14 @@ static int setup_backends(struct worker *w, char *errbuf)
 		.language = conf->language,
 		.ca_file = *conf->asr_ca_file ? conf->asr_ca_file : NULL,
 	};
+	const struct url_kind kind = {ap.ca_file
+					      ? "ASR_SERVER_URL or ASR_CA_FILE"
+					      : "ASR_SERVER_URL",
+				      asr_schemes(), asr_form(ap.url)};
 	int err;
 
-	err = backend_error(asr_alloc(&w->asr, &ap, &w->net), errbuf,
-			    ap.ca_file ? "ASR_SERVER_URL or ASR_CA_FILE"
-				       : "ASR_SERVER_URL",
-			    ap.url, asr_schemes());
+	err = backend_error(asr_alloc(&w->asr, &ap, &w->net), errbuf, &kind,
+			    ap.url);
 	if (!err)
 		err = setup_dialog(w, errbuf);
 	if (!err)

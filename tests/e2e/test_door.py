@@ -77,6 +77,27 @@ def test_no_token_warns_once(t):
     assert daemon.output().count("anybody can connect") == 1
 
 
+def post(port, path, body):
+    return raw(port, b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d"
+               b"\r\n\r\n%s" % (path.encode(), len(body), body.encode()))
+
+
+def test_what_newcomers_try_is_explained(t):
+    daemon = t.daemon(**ECHO)
+    assert refused(daemon.port, "/") == 404
+    daemon.wait_line(' warn event="call refused" .*path="/" .*on /convo"')
+    # the number's webhook is our address, and not TwiML
+    assert post(daemon.port, "/", "AccountSid=AC1&CallSid=CA1") == 404
+    daemon.wait_line(' warn event="a webhook is no call"')
+    assert raw(daemon.port, b"GET /convo?CallSid=CA1 HTTP/1.1\r\n"
+               b"Host: x\r\n\r\n") == 404
+    # anything else is nobody's business
+    assert post(daemon.port, "/", "a=b") == 405
+    assert post(daemon.port, "/convo", "") == 426
+    daemon.end()
+    assert daemon.output().count("a webhook is no call") == 2
+
+
 def test_one_call_too_many_gets_503(t):
     daemon = t.daemon(CALLS_MAX=2, **ECHO)
     callers = [t.caller(daemon).start() for _ in range(2)]

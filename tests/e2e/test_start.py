@@ -55,6 +55,18 @@ def test_check_config_does_not_start(t):
         file.truncate(8000)
     status, output = t.run("convod", "--check-config", APOLOGY_FILE="cut.wav")
     assert status == 0, output
+    # what is to be written instead is said, too
+    for name, value, hint in (
+            ("ASR_SERVER_URL", "http://h:50051", "grpc grpcs"),
+            ("ASR_SERVER_URL", "grpc://h?rate=1", "[?rate=8000]"),
+            ("DIALOG_URL", "http://h", "whose it is.* webhook\\+http"),
+            ("DIALOG_URL", "openai+https://h?x=1", "its form is openai"),
+            ("TTS_URL", "https://h", "whose it is.* tiro")):
+        status, output = t.run("convod", "--check-config", **{name: value})
+        assert status == 1 and name in output, output
+        assert hint in output or re.search(hint, output), (hint, output)
+    status, output = t.run("convod", "--check-config", LANGUAGE="is-IS")
+    assert status == 0 and "nobody speaks the bot's texts" in output, output
     status, output = t.run("convod", "--check-config", TLS_CERT="nonsense",
                            TLS_KEY="nonsense")
     assert status == 1 and "TLS_CERT" in output, output

@@ -97,10 +97,11 @@ static void test_language(void **state)
 	static const struct {
 		const char *value, *want;
 	} rowv[] = {
-		{"de-DE", "de-DE"},
-		{"is_IS", "is-IS"},
+		{"de-DE", "de-DE"},           {"is_IS", "is-IS"},
 		{"en_US:en", "en-US"}, /* gettext's, so the default */
-		{"de_DE.UTF-8", "en-US"},
+		{"de_DE.UTF-8", "en-US"},     {"C", "en-US"},
+		{"POSIX", "en-US"},           {"deu", "deu"},
+		{"zh-Hans-CN", "zh-Hans-CN"},
 	};
 	char errbuf[CONF_ERR_MAX];
 
@@ -137,6 +138,9 @@ static void test_wrong_values_are_named(void **state)
 	} rowv[] = {
 		{{"PORT", "70000"}, "PORT"},
 		{{"LANGUAGE", "en US"}, "LANGUAGE"},
+		{{"LANGUAGE", "icelandic"}, "LANGUAGE"},
+		{{"LANGUAGE", "e"}, "LANGUAGE"},
+		{{"LANGUAGE", "en-U$"}, "LANGUAGE"},
 		{{"PORT", "9001x"}, "PORT"},
 		{{"PORT", "-1"}, "PORT"},
 		{{"PORT", " 1"}, "PORT"},
@@ -148,7 +152,19 @@ static void test_wrong_values_are_named(void **state)
 		{{"MASDIF_SERVER_URL", "ftp://x"}, "MASDIF_SERVER_URL"},
 		{{"VOICEFLOW_URL", "ftp://x"}, "VOICEFLOW_URL"},
 		{{"DIALOG_URL", "voiceflow+https://h"}, "VOICEFLOW_API_KEY"},
+		{{"DIALOG_URL", "openai+https://api.openai.com"},
+		 "OPENAI_API_KEY"},
+		{{"DIALOG_URL", "openai+https://api.openai.com", "DIALOG_KEY",
+		  "k"},
+		 "DIALOG_MODEL"},
 		{{"TLS_CERT", "/x"}, "TLS_KEY"},
+		{{"PUBLIC_URL", "httpd://h"}, "PUBLIC_URL is https://"},
+		{{"PUBLIC_URL", "https://h/convo"}, "before /convo"},
+		{{"PUBLIC_URL", "wss://h/a/convo/"}, "before /convo"},
+		{{"TWILIO_ACCOUNT_SID", "SK0"}, "begins with AC"},
+		{{"MASDIF_SERVER_URL", "\"http://h\""},
+		 "MASDIF_SERVER_URL stands in quotes"},
+		{{"TTS_KEY", "'k'"}, "TTS_KEY stands in quotes"},
 		{{"TTS_VOICE", "\xff"}, "UTF-8"},
 		{{"AUDIO_HOSTS", "a.example, https://b.example"},
 		 "AUDIO_HOSTS is a list of hosts, addresses and blocks, not "
@@ -178,6 +194,82 @@ static void test_secret_value_is_not_in_the_error(void **state)
 	(void)state;
 	assert_int_equal(load(&c, kv, errbuf), EINVAL);
 	assert_null(strstr(errbuf, "pass"));
+}
+
+static void advice_handler(const char *what, const char *hint, void *arg)
+{
+	char *all = arg;
+	size_t n = strlen(all);
+
+	assert_true(*hint);
+	(void)snprintf(all + n, 512 - n, "%s|", what);
+}
+
+static void test_settings_that_disappoint(void **state)
+{
+	static const struct {
+		const char *kv[9];
+		const char *want; /* of all that is told */
+	} rowv[] = {
+		{{NULL}, ""},
+		{{"DIALOG_URL", "demo:my.bot", "ASR_SERVER_URL",
+		  "pocketsphinx:my.bot"},
+		 ""},
+		{{"ASR_SERVER_URL", "grpc://a", "MASDIF_SERVER_URL",
+		  "http://m"},
+		 ""},
+		{{"ASR_SERVER_URL", "grpc://a", "LANGUAGE", "is-IS",
+		  "VOICEFLOW_API_KEY", "k", "VOICEFLOW_URL",
+		  "https://v?stream=P&audio=true"},
+		 ""},
+		{{"DIALOG_URL", "webhook+http://w"},
+		 "the recogniser hears the demo bot's sentences only|"},
+		{{"DIALOG_URL", "demo:my.bot"},
+		 "the recogniser hears the built-in bot's sentences only|"},
+		{{"LANGUAGE", "is-IS"},
+		 "the embedded recogniser understands English only|"
+		 "nobody speaks the bot's texts|"},
+		{{"LANGUAGE", "de", "ASR_SERVER_URL", "grpc://a", "TTS_URL",
+		  "flite:"},
+		 "the embedded voice speaks English only|"
+		 "apologies are in English|"},
+		{{"TTS_KEY", "k"}, "TTS_KEY is not used|"},
+		{{"OPENAI_API_KEY", "k"}, "OPENAI_API_KEY is not used|"},
+		{{"ASR_SERVER_URL", "grpc://a", "MASDIF_SERVER_URL",
+		  "http://m", "DIALOG_URL", "echo:", "TTS_URL",
+		  "tiro+http://t"},
+		 "MASDIF_SERVER_URL is not used|"},
+		{{"ASR_SERVER_URL", "grpc://a", "MASDIF_SERVER_URL",
+		  "http://m", "VOICEFLOW_API_KEY", "k"},
+		 "VOICEFLOW_API_KEY is not used|"},
+	};
+	static const char open[] = "anybody can connect|";
+	char errbuf[CONF_ERR_MAX], all[512], want[512];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rowv); i++) {
+		struct conf *c = NULL;
+
+		all[0] = '\0';
+		assert_int_equal(load(&c, rowv[i].kv, errbuf), 0);
+		conf_advise(c, advice_handler, all);
+		(void)snprintf(want, sizeof(want), "%s%s", rowv[i].want, open);
+		assert_string_equal(all, want);
+		mem_deref(c);
+	}
+}
+
+static void test_a_token_closes_the_door(void **state)
+{
+	static const char *const kv[] = {"TWILIO_AUTH_TOKEN", "t", NULL};
+	char errbuf[CONF_ERR_MAX], all[512] = "";
+	struct conf *c = NULL;
+
+	(void)state;
+	assert_int_equal(load(&c, kv, errbuf), 0);
+	conf_advise(c, advice_handler, all);
+	assert_string_equal(all, "");
+	mem_deref(c);
 }
 
 /* ------------------------------------------------------------ env files */
@@ -304,6 +396,8 @@ int main(void)
 		cmocka_unit_test(test_alias_and_empty),
 		cmocka_unit_test(test_wrong_values_are_named),
 		cmocka_unit_test(test_secret_value_is_not_in_the_error),
+		cmocka_unit_test(test_settings_that_disappoint),
+		cmocka_unit_test(test_a_token_closes_the_door),
 		cmocka_unit_test(test_env_syntax),
 		cmocka_unit_test(test_local_over_env_and_process_over_both),
 		cmocka_unit_test(test_out_of_memory),

@@ -3,6 +3,7 @@
  * test runs with demo: and with echo:.
  */
 #include <stdio.h>
+#include <convod/asr.h>
 #include <convod/dialog.h>
 #include <convod/loop.h>
 #include <convod/str.h>
@@ -291,6 +292,23 @@ static void test_bad_urls(void **state)
 	mem_deref(l);
 }
 
+/* Who has got a URL wrong is told how it looks */
+static void test_each_scheme_has_a_form(void **state)
+{
+	char scheme[32];
+	int n;
+
+	(void)state;
+	for (const char *s = dialog_schemes();
+	     sscanf(s, "%30s%n", scheme, &n) == 1; s += n)
+		assert_true(*dialog_form(scheme));
+	for (const char *s = asr_schemes();
+	     sscanf(s, "%30s%n", scheme, &n) == 1; s += n)
+		assert_true(*asr_form(scheme));
+	assert_string_equal(dialog_form("nobody:"), "");
+	assert_string_equal(asr_form("nobody:"), "");
+}
+
 static int one_turn(struct fixture *f, const char *url)
 {
 	int err = loop_alloc(&f->loop);
@@ -341,6 +359,7 @@ int main(void)
 		cmocka_unit_test(test_mischief_in_the_handler),
 		cmocka_unit_test(test_dropped_at_any_time),
 		cmocka_unit_test(test_bad_urls),
+		cmocka_unit_test(test_each_scheme_has_a_form),
 		cmocka_unit_test(test_out_of_memory),
 	};
 
