@@ -177,6 +177,16 @@ void post_close(struct post *p)
 	session_close(&p->s);
 }
 
+/* The URL that the server's own document shows has the path already */
+static size_t without(const char *url, size_t n, const char *path)
+{
+	size_t m = strlen(path);
+
+	return n > m && url[n - m - 1] == '/' && !memcmp(url + n - m, path, m)
+		       ? n - m - 1
+		       : n;
+}
+
 /* …/base?token=x is …/base/PATH?token=x */
 static int read_url(struct post_server *ps, const char *url, const char *path)
 {
@@ -192,6 +202,7 @@ static int read_url(struct post_server *ps, const char *url, const char *path)
 	} else {
 		while (n && url[n - 1] == '/')
 			--n;
+		n = without(url, n, path);
 		err = str_printf(&ps->base, "%.*s/", (int)n, url);
 		if (!err)
 			err = str_printf(&ps->url, "%s%s%s", ps->base, path,

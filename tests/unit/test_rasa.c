@@ -86,6 +86,20 @@ static void test_requests(void **state)
 	assert_int_equal(world.requests, 0);
 }
 
+/* As Rasa's own document prints it */
+static void test_whole_address(void **state)
+{
+	struct fixture *f = *state;
+
+	begin(f, &dialog_rasa, "/pre/webhooks/rest/webhook/?stream=true",
+	      NULL);
+	world.body = "[]";
+	converse(f, DIALOG_SPEECH, "a", 0);
+	assert_true(str_starts(world.head,
+			       "POST /pre/webhooks/rest/webhook?stream=true "
+			       "HTTP"));
+}
+
 /* The same members as Rasa's own clients send */
 static void test_request_of_the_fixture(void **state)
 {
@@ -178,13 +192,10 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_answers),
-		TEST(test_requests),
-		TEST(test_request_of_the_fixture),
-		TEST(test_buttons),
-		TEST(test_faults),
-		TEST(test_mischief),
-		TEST(test_urls),
+		TEST(test_answers),       TEST(test_requests),
+		TEST(test_whole_address), TEST(test_request_of_the_fixture),
+		TEST(test_buttons),       TEST(test_faults),
+		TEST(test_mischief),      TEST(test_urls),
 		TEST(test_out_of_memory),
 	};
 
