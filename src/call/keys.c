@@ -63,8 +63,8 @@ static void complete(struct call *c, uint64_t now_ms)
 	bool sensitive = call_hides_keys(c);
 
 	turn_accept(c, c->digitv, c->digitc, false, sensitive, now_ms);
+	keys_reset(c); /* of what is still secret */
 	wipe(c);
-	keys_reset(c);
 	if (!floor_take(c, true, 0, now_ms))
 		c->waits = true;
 	turn_decide(c, now_ms);

@@ -271,6 +271,9 @@ void breaks_apply(struct sim *s)
 	case RULE_SENSITIVE:
 		c->unsent = unsent_unmasked;
 		break;
+	case RULE_SECRECY:
+		s->forgetful = true;
+		break;
 	case RULE_SILENCE:
 		c->prompt = wait_in_silence;
 		break;

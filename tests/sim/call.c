@@ -17,7 +17,7 @@ static void start(struct sim *s, uint64_t seed)
 	s->tokens = 0;
 	s->flush_wanted = false;
 	s->violated = RULE_NONE;
-	s->restless = false;
+	s->restless = s->forgetful = false;
 	s->kept = mem_deref(s->kept);
 	s->queue.seq = 0;
 	memset(&s->caller, 0, sizeof(s->caller));

@@ -86,11 +86,9 @@ static void key_event(struct sim *s, uint64_t n, void *data)
  * rules.c can tell them from all others */
 static char pick_key(struct sim *s)
 {
-	static const char secret[] = "789D", plain[] = "0123456*#AB";
-	const struct watch *w = &s->watch;
+	static const char secret[] = SIM_SECRET_KEYS, plain[] = "0123456*#AB";
 
-	if (s->plan.prm.keys_sensitive ||
-	    (w->secret && call_is_sensitive(s->call)))
+	if (s->plan.prm.keys_sensitive || secrecy_is_on(s))
 		return secret[chance_below(s, sizeof(secret) - 1)];
 
 	return plain[chance_below(s, sizeof(plain) - 1)];

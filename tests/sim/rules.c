@@ -79,12 +79,6 @@ void rules_op(struct sim *s, const char *name)
 
 /* ----------------------------------------------- what the caller gave */
 
-/* 789D are keyed in only where they are secret */
-static bool has_secret(const char *text)
-{
-	return text[strcspn(text, "789D")] != '\0';
-}
-
 static const char mapped[] = "mapped";
 
 typedef void(given_h)(struct sim *s, struct given_note *n, void *arg);
@@ -163,6 +157,7 @@ void rules_given(struct sim *s, const struct asr_result *res)
 	w->by_result = true;
 	w->words = count_words(res->text);
 	w->most_words = MAX(w->most_words, w->words);
+	secrecy_result(s, res);
 	if (w->words && !res->final)
 		w->interim_ms = s->now_ms;
 	if (!res->final) {
@@ -206,6 +201,7 @@ void rules_key(struct sim *s, char key)
 	sim_count(s, COUNT_KEY);
 	w->by_key = true;
 	w->key_ms = s->now_ms;
+	secrecy_key(s, key);
 	++w->keyv[key & 127].given;
 }
 
@@ -225,9 +221,10 @@ void rules_unsent(struct sim *s, const char *text, enum call_unsent why)
 	++w->ops;
 	trace(s, "call", "unsent (%s): %.60s", call_unsent_name(why), text);
 	sim_count(s, (enum sim_count)(COUNT_UNSENT_ENDED + why));
-	if (has_secret(text))
+	if (secrecy_is_in(s, text))
 		rule_violated(s, RULE_SENSITIVE, "unsent: %.40s", text);
 
+	secrecy_unsent(s);
 	w->words_in_hold = false;
 	w->said_ms = 0;
 	w->echoed = false;
@@ -326,7 +323,7 @@ void rules_turn(struct sim *s, const struct dialog_turn *t)
 	if (texted != str_isset(t->text))
 		rule_violated(s, RULE_ACCOUNTED, "turn %s with text \"%.20s\"",
 			      namev[t->kind], t->text);
-	if (has_secret(t->text) && !t->sensitive)
+	if (secrecy_is_in(s, t->text) && !t->sensitive)
 		rule_violated(s, RULE_SENSITIVE, "turn is not marked so");
 
 	count_turn(s, t);
@@ -340,8 +337,8 @@ void rules_turn_taken(struct sim *s, const struct dialog_turn *t, int err)
 
 	w->cuts = 0;
 	w->cut_known = false;
-	w->secret = false;
 	w->said_ms = 0;
+	secrecy_turn(s, t);
 	if (err) {
 		trace(s, "manager", "turn refused: %s", strerror(err));
 		sim_count(s, COUNT_TURN_REFUSED);
@@ -398,7 +395,7 @@ void rules_acted(struct sim *s, const struct dialog_act *act, uint32_t note)
 
 	if (act->type == DIALOG_COLLECT) {
 		sim_count(s, COUNT_COLLECT);
-		w->secret = act->sensitive;
+		secrecy_collect(s, act);
 	}
 	if (!a || a->accepted)
 		return;
@@ -415,6 +412,6 @@ void rules_acted(struct sim *s, const struct dialog_act *act, uint32_t note)
 void rules_act(struct sim *s, const struct dialog_act *act)
 {
 	rules_op(s, "act");
-	if (act->text && has_secret(act->text))
+	if (act->text && secrecy_is_in(s, act->text))
 		rule_violated(s, RULE_SENSITIVE, "act(\"%.40s\")", act->text);
 }

@@ -32,7 +32,8 @@ struct frame;
 	X(ACCOUNTED, "accounted",                                             \
 	  "what the caller said is lost, or sent twice")                      \
 	X(LATE, "late", "what the caller said waits for nothing")             \
-	X(SENSITIVE, "sensitive", "secret keys appear outside of a turn")     \
+	X(SENSITIVE, "sensitive", "a secret appears outside of a turn")       \
+	X(SECRECY, "secrecy", "the caller is overheard, or never again")      \
 	X(SILENCE, "silence", "the caller waits in silence for too long")     \
 	X(ACTS_SAID, "acts-said", "an answer is not spoken, for no reason")   \
 	X(UNFINISHED, "unfinished", "an utterance never comes to its end")    \
@@ -80,6 +81,7 @@ enum rule rule_find(const char *name); /* RULE_NONE: there is no such */
 	X(TURN_HEARD_TEXT, "turns: with the text that was heard") \
 	X(TURN_JOINED, "turns: of several finals")                \
 	X(TURN_SENSITIVE, "turns: sensitive")                     \
+	X(SECRET_REST, "secrets: more, while the first is answered") \
 	X(TURN_MIXED, "turns: of words and keys")                 \
 	X(BARGE_IN, "answers cut by the caller")                  \
 	X(HOLD, "holds")                                          \
@@ -207,6 +209,19 @@ struct act_note {
 struct given_note {
 	uint16_t given, hinted, sent, unsent, cancelled;
 	bool masked; /* it may have been among what was reported masked */
+	bool secret; /* it was given where all is */
+};
+
+/** What is known of secrets; rules_secret.c */
+struct secret_note {
+	bool ever;           /* there was one, or there may be */
+	bool asked;          /* since the last turn */
+	bool pressed;        /* a secret key, in this event */
+	bool open;           /* one was sent, or keyed in, and not answered */
+	bool given, keyed;   /* anything, and not sent */
+	uint32_t turn;       /* the last one */
+	uint64_t heard_ms;   /* since when its answer is, 0: it isn't */
+	uint64_t touched_ms; /* the caller's last event */
 };
 
 struct watch {
@@ -235,8 +250,8 @@ struct watch {
 	/* what the caller says */
 	struct given_note wordv[SIM_WORDS_MAX];
 	struct given_note keyv[128];
-	uint64_t said_ms;    /* the last final that is not sent, 0: none */
-	bool secret;         /* keys were asked for that are */
+	uint64_t said_ms; /* the last final that is not sent, 0: none */
+	struct secret_note secret;
 	unsigned words;      /* in the last result */
 	unsigned most_words; /* in any */
 	uint64_t interim_ms; /* the last one with words */
@@ -304,6 +319,18 @@ void rules_filler(struct sim *s, bool on);
 void rules_unsent(struct sim *s, const char *text, enum call_unsent why);
 void rules_act(struct sim *s, const struct dialog_act *act);
 void rules_hang_up(struct sim *s, enum call_end end);
+
+/* rules_secret.c: what is secret */
+bool secrecy_is_in(const struct sim *s, const char *text);
+bool secrecy_is_on(const struct sim *s);
+void secrecy_collect(struct sim *s, const struct dialog_act *act);
+void secrecy_result(struct sim *s, const struct asr_result *res);
+void secrecy_key(struct sim *s, char key);
+void secrecy_speech(struct sim *s);
+void secrecy_unsent(struct sim *s);
+void secrecy_turn(struct sim *s, const struct dialog_turn *t);
+void secrecy_started(struct sim *s, const struct utterance_note *u);
+void secrecy_check(struct sim *s);
 
 /* playout */
 void rules_frame(struct sim *s, struct frame *f); /* sets its utterance */

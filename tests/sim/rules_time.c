@@ -269,6 +269,7 @@ void rules_after(struct sim *s)
 	check_barge_in(s);
 	if (w->echoed)
 		rule_violated(s, RULE_ECHO, "a word of its own is taken");
+	secrecy_check(s);
 	note_protected(s);
 	note_pending(s);
 	w->cut = w->cut_protected = 0;

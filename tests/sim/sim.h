@@ -30,6 +30,9 @@ enum {
 	TOKEN_FILLER = 0xffff,
 };
 
+/* Keys that are pressed only where they are secret */
+#define SIM_SECRET_KEYS "789D"
+
 struct sim;
 
 /* -------------------------------------------------------------- chance */
@@ -98,8 +101,9 @@ struct sim {
 	uint64_t countv[COUNTS]; /* over all calls */
 
 	/* by breaks.c */
-	bool restless; /* ticks are asked for at once */
-	void *kept;    /* memory that a call left behind */
+	bool restless;  /* ticks are asked for at once */
+	bool forgetful; /* a secret turn, once sent, is none */
+	void *kept;     /* memory that a call left behind */
 };
 
 /** Play one call from a seed; s->violated says how it went */

@@ -361,6 +361,7 @@ void world_speech(struct sim *s, bool speaking)
 
 	trace(s, "caller", "%s", speaking ? "makes a sound" : "is silent");
 	rules_speech(s, speaking);
+	secrecy_speech(s);
 	call_speech(s->call, speaking, s->now_ms);
 	world_touch(s);
 }

@@ -378,6 +378,25 @@ static void test_late_final_after_the_end(void **state)
 	drop(f);
 }
 
+/* What is lost for want of memory was none the less given */
+static void test_number_without_memory(void **state)
+{
+	struct call_param prm = param;
+	struct fake *f;
+
+	(void)state;
+	prm.keys_sensitive = true;
+	f = make_open(&prm);
+	press(f, "12");
+	mem_fail_after(0);
+	press(f, "#");
+	mem_fail_after(-1);
+	expect(f, "Uno memory:***|");
+	final(f, "twelve");
+	expect(f, "Ttwelve|s|");
+	drop(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -396,6 +415,7 @@ int main(void)
 		cmocka_unit_test(test_music_has_no_end),
 		cmocka_unit_test(test_final_of_what_was_taken),
 		cmocka_unit_test(test_late_final_after_the_end),
+		cmocka_unit_test(test_number_without_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
