@@ -249,6 +249,8 @@ static int pocketsphinx_alloc(struct asr **ap, const struct asr_param *prm,
 
 /* ------------------------------------------------------------- results */
 
+/* Why it was decided so. What was said is told to nobody but the
+ * conversation, which knows whether that is a secret */
 static void log_result(const struct stream *s, const struct job *j)
 {
 	const struct sphinx_result *r = &j->res;
@@ -256,11 +258,10 @@ static void log_result(const struct stream *s, const struct job *j)
 	log_debug(s->call_id, "utterance decoded",
 		  "verdict=%d audio_ms=%.0f speech_ms=%.0f words_ms=%.0f "
 		  "score=%.1f "
-		  "weakest=%.1f silence=%.1f took_ms=%u text=\"%s\"",
+		  "weakest=%.1f silence=%.1f took_ms=%u",
 		  r->verdict, r->audio_ms, r->speech_ms, r->words_ms, r->score,
 		  r->weakest, r->silence,
-		  (unsigned)((clk_now_us() - j->begun_us) / 1000),
-		  log_transcripts() ? r->text : "");
+		  (unsigned)((clk_now_us() - j->begun_us) / 1000));
 }
 
 /* Words are counted from the utterance's start; make it the stream's */

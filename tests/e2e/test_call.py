@@ -1,6 +1,4 @@
 """Whole calls, against the peers and the embedded engines."""
-import array
-import http.server
 import json
 import math
 import struct
@@ -164,74 +162,6 @@ def test_keys_do_not_count_twice(t):
     assert daemon.metric("keys_by_tone_total") == 1
     assert daemon.metric("keys_total") == 5
     caller.hang_up()
-
-
-class Clerk(http.server.BaseHTTPRequestHandler):
-    """A bot that records the call and asks for a secret number"""
-
-    def do_POST(self):
-        turn = json.loads(self.rfile.read(
-            int(self.headers["Content-Length"])))["turn"]
-        self.server.turns.append((turn["kind"], turn["text"]))
-        acts = {"say": "Thank you."} if turn["text"] else self.server.opening
-        body = json.dumps(acts).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args):
-        pass
-
-
-def sounds(path):
-    """How many the caller makes in a recording, 200 ms or more apart"""
-    with wave.open(str(path)) as file:
-        samples = array.array("h", file.readframes(file.getnframes()))[::2]
-    loud = [at for at, sample in enumerate(samples) if abs(sample) > 100]
-    return sum(at - before > 1600
-               for before, at in zip([-8000, *loud], loud))
-
-
-def record_keys(t, opening, **settings):
-    """A word, a number of four keys as tones, a word; sounds recorded"""
-    pause = b"\xff" * 12000
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Clerk) as server:
-        server.turns, server.opening = [], opening
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        daemon = t.daemon(
-            DIALOG_URL=f"webhook+http://127.0.0.1:{server.server_port}",
-            DATA_DIR=t.cwd, LOG_TRANSCRIPTS="true", LOG_LEVEL="debug",
-            DTMF_INBAND="true", **settings)
-        caller = t.caller(daemon).start()
-        daemon.wait_line('event="call recorded"')
-        caller.say(words(1) + pause + recording("dtmf_pin.wav") + pause
-                   + words(2))
-        wait_for(lambda: ("keys", "4729") in server.turns, "the number")
-        wait_for(lambda: not caller.speech, "all of it said")
-        caller.hang_up()
-        daemon.wait_idle()
-        server.shutdown()
-    daemon.end()
-    logged = daemon.find('4729|text="[0-9]')
-    path, = (t.cwd / "recordings").glob("*.wav")
-    heard = sounds(path)
-    path.unlink()
-    return heard, logged
-
-
-def test_secret_keys_are_nowhere(t):
-    """Not in the log, and their tones not in the recording: whether all keys
-    are secret, or those that the bot asks for, and all that is heard then"""
-    record = {"type": "record", "on": True}
-    pin = {"type": "collect", "digits": 4, "sensitive": True}
-    heard, _ = record_keys(t, {"record": True})
-    assert heard > 2, heard
-    heard, logged = record_keys(t, {"record": True}, DTMF_SENSITIVE="true")
-    assert (heard, logged) == (2, None)
-    heard, logged = record_keys(t, {"acts": [record, pin]})
-    assert (heard, logged) == (1, None)
 
 
 def test_files_of_the_operator(t):
