@@ -13,8 +13,9 @@
 #include <convod/net.h>
 #include "test.h"
 
-/* Of a test that waits for what never comes; a busy machine is no reason */
-enum { GIVE_UP_MS = 40000 };
+/* Of a test that waits for what never comes, and of a request that is to be
+ * answered; a busy machine is no reason */
+enum { GIVE_UP_MS = 60000, TIMEOUT_MS = 30000 };
 
 static inline void net_give_up(void *arg)
 {

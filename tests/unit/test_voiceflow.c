@@ -390,7 +390,7 @@ static void test_late_turn_is_waited_for(void **state)
 {
 	struct fixture *f = *state;
 
-	begin(f, (struct how_to){.timeout_ms = 300});
+	begin(f, (struct how_to){.timeout_ms = SHORT_MS});
 	will((struct answer){.how = HANG, .body = TEXT("Too late.")});
 	will((struct answer){.body = TEXT("Two.")});
 	check_log(PATCH LAUNCH);

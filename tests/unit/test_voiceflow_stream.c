@@ -66,6 +66,7 @@ static void test_stream_fixtures(void **state)
 
 	begin(f, (struct how_to){.query = "?stream=P1"});
 	for (size_t i = 0; i < ARRAY_SIZE(tests); i++) {
+		settle(f); /* the text before is still being sent */
 		world.answerc = world.next = 0;
 		will((struct answer){.how = STREAM,
 				     .body = fixture_text(tests[i].name)});
@@ -126,26 +127,48 @@ static void test_stream_faults(void **state)
 	}
 }
 
+static size_t repeat(char *dst, size_t size, const char *s, int times)
+{
+	size_t n = 0;
+
+	while (times-- > 0)
+		n += (size_t)snprintf(dst + n, size - n, "%s", s);
+	assert_true(n < size);
+
+	return n;
+}
+
+static void run_until_ms(struct fixture *f, uint64_t ms)
+{
+	while (loop_now_ms(f->net.loop) < ms) {
+		loop_turn(f->net.loop, false);
+		usleep(1000);
+	}
+}
+
 /* As long as it goes on it is not late; silence is */
 static void test_stream_may_take_long(void **state)
 {
+	enum { STEP_MS = 100, STEPS = SHORT_MS / STEP_MS + 1 };
 	struct fixture *f = *state;
+	static char
+		body[STEPS * sizeof(EVENT("1") "|") + sizeof(EVENT("late"))];
 	uint64_t start_ms;
+	size_t n = repeat(body, sizeof(body), EVENT("1") "|", STEPS);
 
+	(void)repeat(body + n, sizeof(body) - n, EVENT("late"), 1);
 	will((struct answer){.how = STREAM, .body = "event: end\n\n"});
-	begin(f, (struct how_to){.query = "?stream=P1", .timeout_ms = 400});
-	will((struct answer){.how = STREAM,
-			     .body = EVENT("1") "|" EVENT("2") "|" EVENT(
-				     "3") "|" EVENT("4") "|" EVENT("late")});
+	begin(f,
+	      (struct how_to){.query = "?stream=P1", .timeout_ms = SHORT_MS});
+	will((struct answer){.how = STREAM, .body = body});
 	start_ms = loop_now_ms(f->net.loop);
 	assert_int_equal(turn(f, DIALOG_SPEECH, "x"), 0);
-	for (int i = 1; i <= 4; i++) {
+	for (int i = 1; i <= STEPS; i++) {
 		run_until(f, &f->acts, i);
-		while (loop_now_ms(f->net.loop) < start_ms + (uint64_t)i * 150)
-			loop_turn(f->net.loop, false);
+		run_until_ms(f, start_ms + (uint64_t)i * STEP_MS);
 		go();
 	}
-	run_until(f, &f->acts, 5);
+	run_until(f, &f->acts, STEPS + 1);
 	run_until(f, &f->done, 2);
 	assert_int_equal(f->done_err, ECONNRESET);
 
@@ -221,7 +244,7 @@ static int send_request(struct fixture *f, struct owner *o)
 					      .headerv = headerv,
 					      .secret = KEY,
 					      .stream = true,
-					      .timeout_ms = 300};
+					      .timeout_ms = SHORT_MS};
 	int err = str_dup(&prm.call_id, "CA1");
 
 	if (!err)
@@ -245,23 +268,20 @@ static int send_request(struct fixture *f, struct owner *o)
 static void test_stream_without_end(void **state)
 {
 	struct fixture *f = *state;
+	enum { STEP_MS = 100, STEPS = 2 * SHORT_MS / STEP_MS };
 	struct owner *o = mem_zalloc(sizeof(*o), owner_destructor);
-	uint64_t at_ms;
+	static char body[2 * STEPS + 1]; /* the server may outlive us */
 
 	assert_non_null(o);
+	(void)repeat(body, sizeof(body), ":|", STEPS);
 	assert_int_equal(set_up_net(f, &(struct how_to){0}), 0);
-	will((struct answer){
-		.how = STREAM,
-		.body = ":|:|:|:|:|:|:|:|:|:|:|:|:|:|:|:|:|:|:|:|:|:|:|:|"});
+	will((struct answer){.how = STREAM, .body = body});
 	assert_int_equal(send_request(f, o), 0);
 	run_until_asked(f, 1);
 	assert_false(voiceflow_request_let_go(o->req));
-	for (at_ms = loop_now_ms(f->net.loop) + 50; !o->done;) {
-		loop_turn(f->net.loop, false);
-		if (loop_now_ms(f->net.loop) < at_ms)
-			continue;
+	while (!o->done) {
+		run_until_ms(f, loop_now_ms(f->net.loop) + STEP_MS);
 		go();
-		at_ms += 50;
 	}
 	assert_int_equal(o->err, ETIMEDOUT);
 	assert_int_equal(o->done, 1);

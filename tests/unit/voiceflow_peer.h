@@ -24,7 +24,7 @@
 	"{\"type\":\"text\",\"payload\":{\"message\":\"" s "\"}}\n\n"
 
 enum {
-	TIMEOUT_MS = 5000,
+	SHORT_MS = 2000, /* of tests that wait for it, and must be answered */
 	ANSWERS_MAX = 8,
 	LOG_MAX = 16384,
 	BIG_BYTES = 50 << 20,
@@ -56,8 +56,9 @@ static struct {
 	pthread_cond_t cond;
 	struct answer answerv[ANSWERS_MAX];
 	size_t answerc, next;
-	int go; /* how often the test has said so */
-	int under_way, overlaps;
+	int go;                  /* how often the test has said so */
+	int serving;             /* threads that write, or will */
+	int under_way, overlaps; /* requests without an answer so far */
 	int variables_status;
 	atomic_int interacts;
 	char log[LOG_MAX]; /* "METHOD path body\n" of each request */
@@ -68,7 +69,7 @@ static struct {
 static inline void world_reset(void)
 {
 	world.answerc = world.next = 0;
-	world.go = world.under_way = world.overlaps = 0;
+	world.go = world.serving = world.under_way = world.overlaps = 0;
 	world.variables_status = 200;
 	world.interacts = 0;
 	world.log[0] = '\0';
@@ -107,10 +108,19 @@ static inline bool wait_go(struct fake_http *f)
 	return went;
 }
 
+/** To be said before the last bytes go: another request may follow at once */
+static inline void is_answered(void)
+{
+	pthread_mutex_lock(&world.lock);
+	--world.under_way;
+	pthread_mutex_unlock(&world.lock);
+}
+
 static inline void answer_whole(int fd, const struct answer *a)
 {
 	const char *headers = a->headers ? a->headers : "";
 
+	is_answered();
 	fake_answer(fd, a->status ? a->status : 200, headers, a->body,
 		    strlen(a->body));
 }
@@ -152,6 +162,8 @@ static inline bool answer_stream(struct fake_http *f, int fd,
 	for (;;) {
 		size_t n = strcspn(s, "|");
 
+		if (!s[n])
+			is_answered();
 		write_chunk(fd, s, n);
 		s += n;
 		if (!*s)
@@ -175,13 +187,16 @@ static inline bool answer(struct fake_http *f, int fd, const struct answer *a)
 		answer_whole(fd, a);
 		return true;
 	case DROP:
+		is_answered();
 		return false;
 	case CUT:
+		is_answered();
 		fake_write(fd,
 			   "HTTP/1.1 200 X\r\nContent-Length: 1000\r\n\r\n");
 		fake_write(fd, a->body);
 		return false;
 	case BIG:
+		is_answered();
 		answer_big(fd);
 		return false;
 	case STREAM:
@@ -207,6 +222,7 @@ static inline bool serve(struct fake_http *f, int fd, const char *path,
 		       "%.*s %s %s\n", (int)strcspn(head, " "), head, path,
 		       body);
 	str_copy(world.head, sizeof(world.head), head);
+	++world.serving;
 	world.overlaps += world.under_way++ > 0;
 	if (variables) {
 		a.status = world.variables_status;
@@ -221,7 +237,7 @@ static inline bool serve(struct fake_http *f, int fd, const char *path,
 	keep = answer(f, fd, &a);
 
 	pthread_mutex_lock(&world.lock);
-	--world.under_way;
+	--world.serving;
 	pthread_mutex_unlock(&world.lock);
 
 	return keep;
@@ -401,7 +417,7 @@ static inline void settle(struct fixture *f)
 
 	do {
 		pthread_mutex_lock(&world.lock);
-		busy = world.under_way > 0;
+		busy = world.serving > 0;
 		pthread_mutex_unlock(&world.lock);
 		loop_turn(f->net.loop, false);
 	} while (busy);
