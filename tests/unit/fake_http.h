@@ -9,6 +9,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -36,7 +37,7 @@ struct fake_http {
 	char url[64]; /* "http://127.0.0.1:port" */
 
 	pthread_mutex_t lock;
-	pthread_cond_t ended;
+	pthread_cond_t changed;
 	int upv[FAKE_HTTP_CONNS_MAX]; /* descriptor + 1, 0: free */
 	int upc;
 };
@@ -120,58 +121,67 @@ static inline void *fake_conn_thread(void *arg)
 	close(c->fd);
 	*c->slot = 0;
 	--c->f->upc;
-	pthread_cond_signal(&c->f->ended);
+	pthread_cond_signal(&c->f->changed);
 	pthread_mutex_unlock(&c->f->lock);
 	free(c);
 
 	return NULL;
 }
 
-/** End all connections; from then on the handler's data is the test's alone */
+static inline bool fake_http_has_caller(const struct fake_http *f)
+{
+	struct pollfd pfd = {.fd = f->fd, .events = POLLIN};
+
+	return poll(&pfd, 1, 0) > 0;
+}
+
+/** End all connections, also those that nobody has accepted so far; from then
+ *  on the handler's data is the test's alone */
 static inline void fake_http_idle(struct fake_http *f)
 {
 	pthread_mutex_lock(&f->lock);
-	for (size_t i = 0; i < FAKE_HTTP_CONNS_MAX; i++) {
-		if (f->upv[i])
-			(void)shutdown(f->upv[i] - 1, SHUT_RDWR);
+	while (f->upc || (!f->closing && fake_http_has_caller(f))) {
+		for (size_t i = 0; i < FAKE_HTTP_CONNS_MAX; i++) {
+			if (f->upv[i])
+				(void)shutdown(f->upv[i] - 1, SHUT_RDWR);
+		}
+		pthread_cond_wait(&f->changed, &f->lock);
 	}
-	while (f->upc)
-		pthread_cond_wait(&f->ended, &f->lock);
 	pthread_mutex_unlock(&f->lock);
 }
 
-static inline void fake_serve(struct fake_http *f, int fd)
+/* With the lock, so that a connection is always either waiting or served */
+static inline void fake_serve(struct fake_http *f)
 {
 	struct fake_conn *c = malloc(sizeof(*c));
+	int fd = accept(f->fd, NULL, NULL);
 	pthread_t thread;
 
-	if (!c)
+	if (!c || fd < 0)
 		abort();
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
 	c->f = f;
 	c->fd = fd;
-	pthread_mutex_lock(&f->lock);
 	for (c->slot = f->upv; *c->slot; c->slot++)
 		;
 	*c->slot = fd + 1;
 	++f->upc;
-	pthread_mutex_unlock(&f->lock);
 	atomic_fetch_add(&f->conns, 1);
 	if (pthread_create(&thread, NULL, fake_conn_thread, c))
 		abort();
 	pthread_detach(thread);
+	pthread_cond_signal(&f->changed);
 }
 
 static inline void *fake_http_thread(void *arg)
 {
 	struct fake_http *f = arg;
+	struct pollfd pfd = {.fd = f->fd, .events = POLLIN};
 
-	while (!atomic_load(&f->closing)) {
-		int fd = accept(f->fd, NULL, NULL);
-
-		if (fd < 0)
-			break;
-		fake_serve(f, fd);
+	while (poll(&pfd, 1, -1) > 0 && !atomic_load(&f->closing)) {
+		pthread_mutex_lock(&f->lock);
+		fake_serve(f);
+		pthread_mutex_unlock(&f->lock);
 	}
 	return NULL;
 }
@@ -187,7 +197,7 @@ static inline void fake_http_open(struct fake_http *f, fake_http_h *h,
 	f->h = h;
 	f->arg = arg;
 	pthread_mutex_init(&f->lock, NULL);
-	pthread_cond_init(&f->ended, NULL);
+	pthread_cond_init(&f->changed, NULL);
 	f->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_true(f->fd >= 0);
 	assert_int_equal(bind(f->fd, (struct sockaddr *)&sa, len), 0);
@@ -204,17 +214,10 @@ static inline void fake_http_close(struct fake_http *f)
 	atomic_store(&f->closing, true);
 	(void)shutdown(f->fd, SHUT_RDWR);
 	pthread_join(f->thread, NULL);
+	fake_http_idle(f);
 	close(f->fd);
-
-	pthread_mutex_lock(&f->lock);
-	for (int i = 0; i < FAKE_HTTP_CONNS_MAX; i++)
-		if (f->upv[i])
-			(void)shutdown(f->upv[i] - 1, SHUT_RDWR);
-	while (f->upc)
-		pthread_cond_wait(&f->ended, &f->lock);
-	pthread_mutex_unlock(&f->lock);
 	pthread_mutex_destroy(&f->lock);
-	pthread_cond_destroy(&f->ended);
+	pthread_cond_destroy(&f->changed);
 }
 
 #endif
