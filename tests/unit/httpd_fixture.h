@@ -1,7 +1,7 @@
 /**
  * @file httpd_fixture.h  A server, and a raw client that can send odd bytes
  *
- * Both in one loop, over real sockets on free ports. Time limits are short.
+ * Both in one loop, over real sockets on free ports.
  */
 #ifndef CONVOD_HTTPD_FIXTURE_H
 #define CONVOD_HTTPD_FIXTURE_H
@@ -22,7 +22,7 @@
 #include <convod/str.h>
 #include "test.h"
 
-enum { WAIT_MS = 15000, BIG = 200000 };
+enum { WAIT_MS = 60000, BIG = 200000 };
 
 #define UPGRADE_TO(target)                                 \
 	"GET " target " HTTP/1.1\r\nHost: bot.example\r\n" \
@@ -177,30 +177,34 @@ static inline void tmr_handler(void *arg)
 	tmr_start(f->tmr, 2);
 }
 
-/** @param quick Time limits of a moment, instead of those of the daemon */
-static inline struct fixture *setup_with(const char *cert, const char *key,
-					 bool quick)
+static inline void or_long(uint32_t *ms)
+{
+	if (!*ms)
+		*ms = WAIT_MS;
+}
+
+/** @param hp Certificate, and the time limits that a test waits for: all
+ *            others are longer than it waits */
+static inline struct fixture *setup_with(struct httpd_param hp)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
-	struct httpd_param hp = {.requesth = request_handler,
-				 .upgradeh = upgrade_handler,
-				 .arg = f,
-				 .tls_cert = cert,
-				 .tls_key = key,
-				 .head_ms = quick ? 300 : 0,
-				 .linger_ms = quick ? 300 : 0,
-				 .ws_stuck_ms = quick ? 300 : 0,
-				 .ws_ping_ms = quick ? 100 : 0,
-				 .ws_close_ms = quick ? 200 : 0};
 	struct acceptor_param ap = {.host = "127.0.0.1",
 				    .admin_host = "127.0.0.1",
 				    .admin = true,
-				    .tls = cert != NULL,
+				    .tls = hp.tls_cert != NULL,
 				    .pickh = pick_handler,
-				    .arg = f,
-				    .head_ms = hp.head_ms,
-				    .linger_ms = hp.linger_ms};
+				    .arg = f};
 
+	hp.requesth = request_handler;
+	hp.upgradeh = upgrade_handler;
+	hp.arg = f;
+	or_long(&hp.head_ms);
+	or_long(&hp.linger_ms);
+	or_long(&hp.ws_stuck_ms);
+	or_long(&hp.ws_ping_ms);
+	or_long(&hp.ws_close_ms);
+	ap.head_ms = hp.head_ms;
+	ap.linger_ms = hp.linger_ms;
 	assert_int_equal(loop_alloc(&f->loop), 0);
 	assert_int_equal(tmr_alloc(&f->tmr, f->loop, tmr_handler, f), 0);
 	assert_int_equal(httpd_alloc(&f->httpd, f->loop, &hp), 0);
@@ -212,7 +216,7 @@ static inline struct fixture *setup_with(const char *cert, const char *key,
 
 static inline struct fixture *setup(void)
 {
-	return setup_with(NULL, NULL, false);
+	return setup_with((struct httpd_param){0});
 }
 
 static inline void teardown(struct fixture *f)

@@ -12,11 +12,12 @@
 #include <convod/str.h>
 #include "../../src/dialog/openai.h"
 #include "fake_http.h"
+#include "net_fixture.h"
 #include "peer.h"
 
 #define DIR DATA_DIR "/openai/"
 
-enum { GIVE_UP_MS = 20000, REQUESTS_MAX = 8, FILE_MAX = 65536 };
+enum { REQUESTS_MAX = 8, FILE_MAX = 65536 };
 
 /* An event of the stream */
 #define SAYS(s)                                                        \
@@ -81,9 +82,8 @@ static inline bool serve(struct fake_http *f, int fd, const char *path,
 /* -------------------------------------------------------------- fixture */
 
 struct fixture {
-	struct loop *loop;
-	struct tmr *tmr;
 	struct net net;
+	struct tmr *watchdog;
 	struct dialog *dialog;
 	struct dialog_session *session;
 	struct fake_http server;
@@ -149,11 +149,6 @@ static inline void done_handler(int err, void *arg)
 	f->done_err = err;
 }
 
-static inline void give_up_handler(void *arg)
-{
-	fail_msg("nothing happened for %d ms", GIVE_UP_MS);
-}
-
 static const struct dialog_handlers handlers = {
 	.openh = open_handler,
 	.acth = act_handler,
@@ -170,32 +165,23 @@ static inline int set_up(struct fixture *f, const char *url,
 		.key = "sk-test",
 		.model = "m1",
 	};
-	int err = loop_alloc(&f->loop);
+	int err = net_open(&f->net, &f->watchdog);
 
-	f->net.loop = f->loop;
-	if (!err)
-		err = tmr_alloc(&f->tmr, f->loop, give_up_handler, NULL);
-	if (!err)
-		err = http_client_alloc(&f->net.http, f->loop);
 	if (!err)
 		err = dialog_alloc(&f->dialog, &prm, &f->net);
 	if (!err)
 		err = f->dialog->be->open(
 			&f->session, f->dialog,
 			&(struct dialog_call){.call_id = "CA1"}, &handlers, f);
-	if (!err)
-		tmr_start(f->tmr, GIVE_UP_MS);
 
 	return err;
 }
 
 static inline void tear_down(struct fixture *f)
 {
-	mem_deref(f->session);
-	mem_deref(f->dialog);
-	mem_deref(f->net.http);
-	mem_deref(f->tmr);
-	mem_deref(f->loop);
+	f->session = mem_deref(f->session);
+	f->dialog = mem_deref(f->dialog);
+	net_close(&f->net, &f->watchdog);
 }
 
 static inline int setup(void **state)
@@ -225,24 +211,24 @@ static inline int teardown(void **state)
 static inline void run_until(struct fixture *f, const int *n, int want)
 {
 	while (*n < want)
-		loop_turn(f->loop, true);
+		loop_turn(f->net.loop, true);
 }
 
 /* For what the server sees: it runs on threads of its own */
 static inline void await(struct fixture *f, const atomic_int *n, int want)
 {
 	while (atomic_load(n) < want) {
-		loop_turn(f->loop, false);
+		loop_turn(f->net.loop, false);
 		usleep(1000);
 	}
 }
 
 static inline void begin(struct fixture *f)
 {
-	assert_int_equal(set_up(f, f->url, 5000), 0);
+	assert_int_equal(set_up(f, f->url, TIMEOUT_MS), 0);
 	assert_int_equal(f->opened, 0);
 	while (!f->opened)
-		loop_turn(f->loop, false);
+		loop_turn(f->net.loop, false);
 }
 
 static inline void finish_turn(struct fixture *f, int err)

@@ -18,7 +18,7 @@
 #include <jansson.h>
 #include "test.h"
 
-enum { PEER_ARGS_MAX = 16, PEER_TIMEOUT_MS = 20000 };
+enum { PEER_ARGS_MAX = 16, PEER_TIMEOUT_MS = 60000 };
 
 struct peer {
 	pid_t pid;

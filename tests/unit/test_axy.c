@@ -288,7 +288,7 @@ enum {
 	WORD_MS = 120,
 	GAP_MS = 100,
 	PAUSE_MS = 600, /* ends an utterance */
-	LIMIT_MS = 30000,
+	LIMIT_MS = 60000,
 	TEXT = 4096,
 };
 

@@ -226,7 +226,8 @@ static int fetch(struct fixture *f, const char *path, const char *hosts)
 {
 	bool hangs = !strcmp(path, "/hang") || !strcmp(path, "/drip");
 
-	assert_int_equal(start(f, path, hosts, hangs ? 300 : 10000, 20000), 0);
+	assert_int_equal(
+		start(f, path, hosts, hangs ? 300 : TIMEOUT_MS, 20000), 0);
 	assert_false(clip_is_ended(f->clip));
 	while (!clip_is_ended(f->clip))
 		loop_turn(f->net.loop, true);
@@ -262,7 +263,8 @@ static void test_plays_while_it_arrives(void **state)
 		size_t n;
 
 		atomic_store(&go_on, false);
-		assert_int_equal(start(f, pathv[i], NULL, 5000, 20000), 0);
+		assert_int_equal(start(f, pathv[i], NULL, TIMEOUT_MS, 20000),
+				 0);
 		while (!clip_len(f->clip))
 			loop_turn(f->net.loop, true);
 		assert_false(clip_is_ended(f->clip));
@@ -377,7 +379,7 @@ static void test_endless_is_cut(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_int_equal(start(f, "/endless", NULL, 10000, 5000), 0);
+	assert_int_equal(start(f, "/endless", NULL, TIMEOUT_MS, 5000), 0);
 	while (!clip_is_ended(f->clip))
 		loop_turn(f->net.loop, true);
 	assert_int_equal(clip_error(f->clip), EOVERFLOW);
@@ -390,15 +392,16 @@ static void test_dropped_at_any_time(void **state)
 
 	/* after every number of turns, so with and without a running job */
 	for (int turns = 0; turns < 40; turns++) {
-		assert_int_equal(
-			start(f, "/s16_44100_stereo.wav", NULL, 5000, 20000),
-			0);
+		assert_int_equal(start(f, "/s16_44100_stereo.wav", NULL,
+				       TIMEOUT_MS, 20000),
+				 0);
 		for (int i = 0; i < turns; i++)
 			loop_turn(f->net.loop, false);
 		f->req = mem_deref(f->req);
 	}
-	assert_int_equal(
-		start(f, "/slow/s16_44100_stereo.wav", NULL, 5000, 20000), 0);
+	assert_int_equal(start(f, "/slow/s16_44100_stereo.wav", NULL,
+			       TIMEOUT_MS, 20000),
+			 0);
 	f->drop = true;
 	while (f->req)
 		loop_turn(f->net.loop, true);

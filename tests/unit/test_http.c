@@ -1,7 +1,6 @@
 #include <dlfcn.h>
 #include <netdb.h>
 #include <semaphore.h>
-#include <convod/clk.h>
 #include <convod/http.h>
 #include <convod/metrics.h>
 #include <convod/str.h>
@@ -31,11 +30,11 @@ struct result {
 static pthread_mutex_t seen_lock = PTHREAD_MUTEX_INITIALIZER;
 static char seen_head[8192], seen_body[8192];
 
-/* A name server that does not answer, but for LOOKUP_MAX_S */
+/* A name server that does not answer until it may, or for LOOKUP_MAX_S */
 static const char stuck_host[] = "stuck.invalid";
 static sem_t lookup_go, lookup_over;
 
-enum { LOOKUP_MAX_S = 5 };
+enum { LOOKUP_MAX_S = 60 };
 
 /* libcurl's calls come here first */
 int getaddrinfo(const char *host, const char *service,
@@ -333,9 +332,11 @@ static void test_errors(void **state)
 	struct fixture *f = *state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(tests); i++) {
-		struct http_param prm = {.idle_ms = 300, .redirects = true};
+		struct http_param prm = {.redirects = true};
 		struct result r = {0};
 
+		if (tests[i].err == ETIMEDOUT)
+			prm.idle_ms = 300;
 		get(f, &r, tests[i].path, &prm);
 		assert_int_equal(r.err, tests[i].err);
 		assert_int_equal(r.status, tests[i].status);
@@ -349,11 +350,14 @@ static void test_whole_timeout(void **state)
 	struct fixture *f = *state;
 	struct result r = {0};
 
-	assert_int_equal(start(f, &r, "/endless", &prm, true), 0);
-	run(f, &r.done);
-	assert_int_equal(r.err, ETIMEDOUT);
-	assert_true(r.pieces > 1);
-	mem_deref(r.req);
+	/* as long as it takes the server, on any machine, to be heard */
+	for (; r.pieces < 2; prm.timeout_ms *= 2) {
+		r = (struct result){0};
+		assert_int_equal(start(f, &r, "/endless", &prm, true), 0);
+		run(f, &r.done);
+		assert_int_equal(r.err, ETIMEDOUT);
+		mem_deref(r.req);
+	}
 }
 
 static void test_refused_and_unknown(void **state)
@@ -369,7 +373,7 @@ static void test_refused_and_unknown(void **state)
 	run(f, &r.done);
 	assert_int_equal(r.err, ECONNREFUSED);
 
-	prm.url = "http://nowhere.invalid/";
+	prm.url = "http://no..where/"; /* no name server is asked */
 	assert_int_equal(http_request(&s.req, f->net.http, &prm, NULL,
 				      done_handler, &s),
 			 0);
@@ -612,8 +616,8 @@ static void test_stuck_lookup_does_not_block(void **state)
 	struct http_param prm = {.timeout_ms = 100, .body_max = 1000};
 	struct fixture *f = *state;
 	struct result r = {0}, dropped = {0};
-	uint64_t us = clk_now_us();
 	char url[64];
+	int over;
 
 	assert_int_equal(sem_init(&lookup_go, 0, 0), 0);
 	assert_int_equal(sem_init(&lookup_over, 0, 0), 0);
@@ -630,10 +634,10 @@ static void test_stuck_lookup_does_not_block(void **state)
 	run(f, &r.done);
 	r.req = mem_deref(r.req);
 
-	us = clk_now_us() - us;
 	assert_int_equal(r.err, ETIMEDOUT);
 	assert_false(dropped.done);
-	assert_true(us < LOOKUP_MAX_S * 1000000 / 2);
+	assert_int_equal(sem_getvalue(&lookup_over, &over), 0);
+	assert_int_equal(over, 0);
 
 	/* the threads see to themselves */
 	for (int i = 0; i < 2; i++)
@@ -645,13 +649,14 @@ static void test_stuck_lookup_does_not_block(void **state)
 /* libcurl tells of a lack of memory in several ways, and at times by silence;
  * what counts is that it ends with an error and leaves nothing behind */
 static int memory_err;
+static uint32_t memory_timeout_ms;
 
 static int memory_body(void *arg)
 {
 	struct fixture *fx = arg;
 	struct fixture f = {0};
-	/* longer than libcurl waits before it tries something else */
-	struct http_param prm = {.redirects = true, .timeout_ms = 500};
+	struct http_param prm = {.redirects = true,
+				 .timeout_ms = memory_timeout_ms};
 	struct result r = {0};
 	int err = net_open(&f.net, &f.watchdog);
 
@@ -672,6 +677,8 @@ static int memory_body(void *arg)
 
 static void test_out_of_memory(void **state)
 {
+	/* longer than libcurl waits before it tries something else */
+	memory_timeout_ms = 500;
 	oom_loop(memory_body, *state);
 }
 
@@ -681,6 +688,7 @@ static void test_one_allocation_fails(void **state)
 {
 	size_t failed = 1;
 
+	memory_timeout_ms = GIVE_UP_MS;
 	for (long n = 0; failed; n++) {
 		size_t before = mem_blocks();
 		int err;

@@ -265,7 +265,7 @@ static void test_no_worker(void **state)
 
 static void test_slow_ones_are_closed(void **state)
 {
-	struct fixture *f = setup_with(NULL, NULL, true);
+	struct fixture *f = setup_with((struct httpd_param){.head_ms = 300});
 	struct client *idle = client(f), *slow = client(f), *body = client(f);
 
 	(void)state;

@@ -8,6 +8,8 @@
 #include "httpd_fixture.h"
 
 static char cert_path[64], key_path[64];
+static const struct httpd_param tls = {.tls_cert = cert_path,
+				       .tls_key = key_path};
 
 /** A self-signed certificate for localhost, in two temporary files */
 static int make_certificate(void **state)
@@ -123,7 +125,7 @@ static void tls_pump(struct tls *t)
 static void test_upgrade(void **state)
 {
 	static const char frame[] = "\x81\x82\x00\x00\x00\x00hi";
-	struct fixture *f = setup_with(cert_path, key_path, false);
+	struct fixture *f = setup_with(tls);
 	struct tls t;
 	const unsigned char *alpn;
 	unsigned alpnc;
@@ -154,7 +156,7 @@ static void test_upgrade(void **state)
 static void expect_tls(const char *raw, int status, const char *target,
 		       bool exact)
 {
-	struct fixture *f = setup_with(cert_path, key_path, false);
+	struct fixture *f = setup_with(tls);
 	char want[32];
 	struct tls t;
 
@@ -195,7 +197,7 @@ static void test_requests(void **state)
 
 static void test_plain_on_the_tls_port(void **state)
 {
-	struct fixture *f = setup_with(cert_path, key_path, false);
+	struct fixture *f = setup_with(tls);
 	struct client *c = client(f), *admin = client_to(f, HTTPD_ADMIN);
 
 	(void)state;
@@ -214,7 +216,8 @@ static void test_plain_on_the_tls_port(void **state)
 
 static void test_no_handshake(void **state)
 {
-	struct fixture *f = setup_with(cert_path, key_path, true);
+	struct fixture *f = setup_with((struct httpd_param){
+		.tls_cert = cert_path, .tls_key = key_path, .head_ms = 300});
 	struct client *c = client(f);
 
 	(void)state;

@@ -522,7 +522,7 @@ static void test_a_turn(void **state)
 	struct fixture *f = *state;
 	char expected[2048];
 
-	begin(f, 5000);
+	begin(f, TIMEOUT_MS);
 	assert_int_equal(f->open_err, 0);
 	assert_string_equal(f->id, ID);
 	assert_true(str_starts(world.head, "POST /pre/conversations HTTP"));
@@ -554,7 +554,7 @@ static void test_texts_without_audio_and_several_audios(void **state)
 	char expected[2048];
 
 	world.reply = "masdif-reply-tts-off.json";
-	begin(f, 5000);
+	begin(f, TIMEOUT_MS);
 	converse(f, "já");
 	assert_string_equal(f->said, "[Fyrra svar.||][Seinna svar.||]");
 	assert_string_equal(f->played, "");
@@ -582,7 +582,7 @@ static void test_foreign_host_keeps_its_text(void **state)
 	char expected[512];
 
 	world.reply = "masdif-reply-foreign-host.json";
-	begin(f, 5000);
+	begin(f, TIMEOUT_MS);
 	converse(f, "já");
 	(void)snprintf(expected, sizeof(expected),
 		       "[http://192.0.2.77/clip.mp3|Góðan dag!|%s]",
@@ -594,7 +594,7 @@ static void test_nothing_to_say(void **state)
 {
 	struct fixture *f = *state;
 
-	begin(f, 5000);
+	begin(f, TIMEOUT_MS);
 	assert_int_equal(say(f, " // "), 0);
 	assert_int_equal(f->done, 0);
 	loop_turn(f->net.loop, false);
@@ -628,7 +628,7 @@ static void test_conversation_is_gone(void **state)
 	struct fixture *f = *state;
 
 	world.gone = 1;
-	begin(f, 5000);
+	begin(f, TIMEOUT_MS);
 	converse(f, "já");
 	assert_int_equal(f->done_err, 0);
 	assert_int_equal(world.creations, 2);
@@ -658,7 +658,7 @@ static void test_errors(void **state)
 	};
 	struct fixture *f = *state;
 
-	begin(f, 5000);
+	begin(f, TIMEOUT_MS);
 	for (size_t i = 0; i < ARRAY_SIZE(tests); i++) {
 		world.reply = tests[i].reply;
 		world.status = tests[i].status;
@@ -683,7 +683,7 @@ static void test_opening_is_tried_twice(void **state)
 	struct fixture *f = *state;
 
 	world.create_errors = 1;
-	begin(f, 5000);
+	begin(f, TIMEOUT_MS);
 	assert_int_equal(f->open_err, 0);
 	assert_int_equal(world.creations, 2);
 }
@@ -693,7 +693,7 @@ static void test_turn_opens_again(void **state)
 	struct fixture *f = *state;
 
 	world.create_errors = 3;
-	begin(f, 5000);
+	begin(f, TIMEOUT_MS);
 	assert_int_equal(f->open_err, EREMOTEIO);
 	assert_string_equal(f->id, "");
 	converse(f, "já");
@@ -708,7 +708,7 @@ static void test_turn_while_opening(void **state)
 {
 	struct fixture *f = *state;
 
-	start(f, 5000);
+	start(f, TIMEOUT_MS);
 	assert_int_equal(open_session(f), 0);
 	converse(f, "já");
 	assert_int_equal(f->opened, 1);
@@ -721,7 +721,8 @@ static void test_nobody_there(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_int_equal(set_up_net(f, "masdif+http://127.0.0.1:1", 2000), 0);
+	assert_int_equal(
+		set_up_net(f, "masdif+http://127.0.0.1:1", TIMEOUT_MS), 0);
 	assert_int_equal(open_session(f), 0);
 	run_until(f, &f->opened, 1);
 	assert_int_equal(f->open_err, ECONNREFUSED);
@@ -733,7 +734,7 @@ static void test_cancel(void **state)
 {
 	struct fixture *f = *state;
 
-	begin(f, 5000);
+	begin(f, TIMEOUT_MS);
 	world.hang = true;
 	assert_int_equal(say(f, "eitt"), 0);
 	for (int n = 0; !n; n = world.turns)
@@ -750,7 +751,7 @@ static void test_cancel_while_opening(void **state)
 {
 	struct fixture *f = *state;
 
-	start(f, 5000);
+	start(f, TIMEOUT_MS);
 	assert_int_equal(open_session(f), 0);
 	assert_int_equal(say(f, "eitt"), 0);
 	dialog_masdif.cancel(f->session);
@@ -765,7 +766,7 @@ static void test_dropped_from_inside(void **state)
 	struct fixture *f = *state;
 
 	world.reply = "masdif-reply-multi-attachment.json";
-	begin(f, 5000);
+	begin(f, TIMEOUT_MS);
 	f->drop_in_act = true;
 	assert_int_equal(say(f, "já"), 0);
 	run_until(f, &f->acts, 1);
@@ -788,7 +789,7 @@ static void test_cancelled_from_inside(void **state)
 	struct fixture *f = *state;
 
 	world.reply = "masdif-reply-multi-attachment.json";
-	begin(f, 5000);
+	begin(f, TIMEOUT_MS);
 	f->cancel_in_act = true;
 	assert_int_equal(say(f, "já"), 0);
 	run_until(f, &f->acts, 1);
@@ -834,7 +835,7 @@ static void test_python_peer(void **state)
 	peer_start(&f->peer, "masdif_server.py", argv);
 	(void)snprintf(url, sizeof(url), "masdif+http://127.0.0.1:%u",
 		       f->peer.port);
-	assert_int_equal(set_up_net(f, url, 10000), 0);
+	assert_int_equal(set_up_net(f, url, TIMEOUT_MS), 0);
 	assert_int_equal(open_session(f), 0);
 	run_until(f, &f->opened, 1);
 	assert_int_equal(f->open_err, 0);

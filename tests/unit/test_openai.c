@@ -233,16 +233,11 @@ static void test_mischief_in_the_handler(void **state)
 		run_until(f, &f->acts, tests[i].acts);
 		run_until(f, &f->done, tests[i].done);
 		for (int k = 0; k < 5; k++)
-			loop_turn(f->loop, false);
+			loop_turn(f->net.loop, false);
 		assert_int_equal(f->acts, tests[i].acts);
 		assert_int_equal(f->done, tests[i].done);
 		assert_int_equal(world.requests, tests[i].requests);
 		tear_down(f);
-		f->session = NULL;
-		f->dialog = NULL;
-		f->net.http = NULL;
-		f->tmr = NULL;
-		f->loop = NULL;
 	}
 }
 

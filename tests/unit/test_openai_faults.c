@@ -16,7 +16,7 @@ static void test_tries_again_once(void **state)
 		{{529, NULL, "", false}, 2, 0},
 		{{0, NULL, NULL, false}, 2, 0},
 		{{429, "Retry-After: 1\r\n", "", false}, 2, 0},
-		{{429, "Retry-After: 60\r\n", "", false}, 1, EREMOTEIO},
+		{{429, "Retry-After: 600\r\n", "", false}, 1, EREMOTEIO},
 		{{429, NULL, "{\"error\":{\"code\":\"insufficient_quota\"}}",
 		  false},
 		 1,
@@ -127,10 +127,27 @@ static void test_silence_ends_the_turn(void **state)
 		converse(f, "halló", ETIMEDOUT);
 		await(f, &world.closed, (int)i + 1);
 	}
+}
 
-	/* all of it may take twice that */
-	world.stepv[2] = (struct step){200, NULL, SAYS("Yes. "), true};
-	converse(f, "halló", ETIMEDOUT);
+/* All of it may take twice as long as nothing; but so long that the server is
+ * heard at all, on any machine */
+static void test_answer_that_stops_ends_the_turn(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t ms = 150;
+
+	do {
+		struct fixture g = {0};
+
+		ms *= 2;
+		world.requests = 0;
+		world.stepv[0] = (struct step){200, NULL, SAYS("Yes. "), true};
+		assert_int_equal(set_up(&g, f->url, ms), 0);
+		converse(&g, "halló", ETIMEDOUT);
+		str_copy(f->said, sizeof(f->said), g.said);
+		tear_down(&g);
+		fake_http_idle(&f->server);
+	} while (!*f->said);
 	assert_string_equal(f->said, "Yes.|");
 }
 
@@ -138,7 +155,8 @@ static void test_nobody_there(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_int_equal(set_up(f, "openai+http://127.0.0.1:1", 3000), 0);
+	assert_int_equal(set_up(f, "openai+http://127.0.0.1:1", TIMEOUT_MS),
+			 0);
 	converse(f, "halló", ECONNREFUSED);
 }
 
@@ -200,6 +218,7 @@ int main(void)
 		TEST(test_tools_are_kept_after_other_refusals),
 		TEST(test_too_long_a_history_is_halved),
 		TEST(test_silence_ends_the_turn),
+		TEST(test_answer_that_stops_ends_the_turn),
 		TEST(test_nobody_there),
 		TEST(test_endless_answer),
 		TEST(test_hostile_sizes),

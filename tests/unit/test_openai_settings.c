@@ -52,7 +52,7 @@ static void test_urls(void **state)
 		world.requests = 0;
 		world.stepv[0] = (struct step){200, NULL, SAYS("Yes.") DONE,
 					       false};
-		err = set_up(&g, url, 5000);
+		err = set_up(&g, url, TIMEOUT_MS);
 		if (err != tests[i].err)
 			fail_msg("%s: %d", url, err);
 		if (!err) {
@@ -71,9 +71,7 @@ static void test_settings(void **state)
 				   .prompt = "You are a pirate.",
 				   .opening = "ahoy"};
 
-	assert_int_equal(loop_alloc(&f->loop), 0);
-	f->net.loop = f->loop;
-	assert_int_equal(http_client_alloc(&f->net.http, f->loop), 0);
+	assert_int_equal(net_open(&f->net, &f->watchdog), 0);
 	prm.key = "a\r\nb";
 	assert_int_equal(dialog_alloc(&f->dialog, &prm, &f->net), EINVAL);
 	prm.key = "";
@@ -148,22 +146,21 @@ static void test_connects_before_the_question(void **state)
 	begin(f);
 	await(f, &world.warm, 1);
 	for (int i = 0; i < 10; i++)
-		loop_turn(f->loop, false); /* its answer is there to be read */
+		loop_turn(f->net.loop,
+			  false); /* its answer is there to be read */
 	converse(f, "halló", 0);
 	assert_int_equal(f->server.conns, 1);
 	assert_int_equal(world.requests, 1);
 
 	/* not when there is something to ask at once */
 	tear_down(f);
-	memset(f, 0, offsetof(struct fixture, server));
 	world.requests = world.warm = 0;
-	assert_int_equal(set_up(f, f->url, 5000), 0);
+	assert_int_equal(set_up(f, f->url, TIMEOUT_MS), 0);
 	converse(f, "halló", 0);
 	assert_int_equal(world.warm, 0);
 
 	/* dropped meanwhile */
 	tear_down(f);
-	memset(f, 0, offsetof(struct fixture, server));
 	f->opened = 0;
 	begin(f);
 }

@@ -372,7 +372,7 @@ static int voice(struct fixture *f, const char *scheme, const char *rest,
 	if (!prm.language)
 		prm.language = "is-IS";
 	if (!prm.timeout_ms)
-		prm.timeout_ms = 10000;
+		prm.timeout_ms = TIMEOUT_MS;
 	f->tts = mem_deref(f->tts);
 
 	return tts_alloc(&f->tts, &prm, &f->net);
@@ -667,7 +667,7 @@ static void test_nothing_comes(void **state)
 		assert_int_equal(speak(f, "Hello."), ETIMEDOUT);
 		assert_int_equal(clip_len(f->clip), 0);
 	}
-	assert_int_equal(voice(f, "tiro", "", &prm, "http://127.0.0.1:1"), 0);
+	assert_int_equal(voice(f, "tiro", "", NULL, "http://127.0.0.1:1"), 0);
 	assert_int_equal(speak(f, "Hello."), ECONNREFUSED);
 }
 
@@ -675,12 +675,16 @@ static void test_nothing_comes(void **state)
 static void test_drip(void **state)
 {
 	struct fixture *f = *state;
-	const struct tts_param prm = {.timeout_ms = 400};
+	struct tts_param prm = {.timeout_ms = 400};
 
-	assert_int_equal(voice(f, "deepgram", "", &prm, f->server.url), 0);
 	atomic_store(&f->mode, S_DRIP);
-	assert_int_equal(speak(f, "Hello."), ETIMEDOUT);
-	assert_true(clip_len(f->clip) >= 800);
+	/* as long as it takes the server, on any machine, to be heard */
+	do {
+		assert_int_equal(voice(f, "deepgram", "", &prm, f->server.url),
+				 0);
+		assert_int_equal(speak(f, "Hello."), ETIMEDOUT);
+		prm.timeout_ms *= 2;
+	} while (clip_len(f->clip) < 800);
 }
 
 static void test_endless_is_cut(void **state)

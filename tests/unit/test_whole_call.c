@@ -21,7 +21,8 @@ enum {
 	TONE_FRAMES = 5,
 	SPEECH_FRAMES = 30, /* tone, and silence that ends the utterance */
 	HEAR_MS = 15000,
-	FAILING_MS = 150, /* then memory is back, and it is said again */
+	FAILING_MS = 150,  /* then memory is back, and it is said again */
+	TIMEOUT_MS = 3000, /* of what libcurl is silent about */
 	GONE_MS = 15000,
 	STEP = 17,                  /* of n, unless CONVOD_LONG is set */
 	CALL_ALLOCATIONS_MIN = 200, /* or this test missed the call */
@@ -92,9 +93,6 @@ static const char *setting(const char *name, void *arg)
 	}
 	if (!strcmp(name, "MASDIF_SERVER_URL"))
 		return f->masdif.url;
-	if (!strcmp(name, "DIALOG_TIMEOUT_MS") ||
-	    !strcmp(name, "AUDIO_TIMEOUT_MS"))
-		return "3000";
 
 	return NULL;
 }
@@ -413,6 +411,8 @@ static void loop_over(struct fixture *f, long count, long begin)
 {
 	long step = getenv("CONVOD_LONG") ? 1 : STEP, n = begin;
 
+	f->conf->dialog_timeout_ms = TIMEOUT_MS;
+	f->conf->audio_timeout_ms = TIMEOUT_MS;
 	while (whole_call(f, n, count))
 		n += step;
 	assert_in_range(n, CALL_ALLOCATIONS_MIN, 100000);

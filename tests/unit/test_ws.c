@@ -277,7 +277,8 @@ static void test_server_closes(void **state)
 
 static void test_server_closes_in_its_handler(void **state)
 {
-	struct fixture *f = setup_with(NULL, NULL, true);
+	struct fixture *f = setup_with(
+		(struct httpd_param){.ws_close_ms = 200});
 	struct client *c = ws_client(f);
 
 	(void)state;
@@ -308,7 +309,8 @@ static void test_peer_vanishes(void **state)
 
 static void test_ping_needs_no_answer(void **state)
 {
-	struct fixture *f = setup_with(NULL, NULL, true);
+	struct fixture *f = setup_with(
+		(struct httpd_param){.ws_ping_ms = 100});
 	struct client *c = ws_client(f);
 
 	(void)state;
@@ -410,7 +412,8 @@ static void test_drained(void **state)
 
 static void test_stuck_reader_is_closed(void **state)
 {
-	struct fixture *f = setup_with(NULL, NULL, true);
+	struct fixture *f = setup_with(
+		(struct httpd_param){.ws_stuck_ms = 300});
 	struct client *c = ws_client(f);
 	uint64_t before = metrics_counter(M_CLOSED_STUCK);
 
@@ -427,7 +430,8 @@ static void test_stuck_reader_is_closed(void **state)
 
 static void test_close_of_a_stuck_reader(void **state)
 {
-	struct fixture *f = setup_with(NULL, NULL, true);
+	struct fixture *f = setup_with(
+		(struct httpd_param){.ws_close_ms = 200});
 	struct client *c = ws_client(f);
 
 	(void)state;
