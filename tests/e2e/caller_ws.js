@@ -2,8 +2,9 @@
 //
 //     node caller_ws.js ws://127.0.0.1:PORT/convo FRAMES
 //
-// Sends a call of so many frames at real time, returns marks, prints one JSON
-// object of what it saw. Debian's node-ws, or one on NODE_PATH.
+// Sends a call of so many frames at real time, and more until it has heard
+// something; returns marks, prints one JSON object of what it saw. Debian's
+// node-ws, or one on NODE_PATH.
 "use strict";
 const WebSocket = require("ws");
 const [url, frames] = process.argv.slice(2);
@@ -33,11 +34,12 @@ ws.on("open", () => {
     let sent = 0;
     const timer = setInterval(() => {
         const due = Number((process.hrtime.bigint() - begun) / 20000000n);
-        for (; sent < due && sent < Number(frames); sent += 1) {
+        const all = () => sent >= Number(frames) && seen.media > 0;
+        for (; sent < due && !all(); sent += 1) {
             send("media", {track: "inbound", chunk: String(sent + 1),
                            timestamp: String(sent * 20 + 155), payload});
         }
-        if (sent >= Number(frames)) {
+        if (all()) {
             clearInterval(timer);
             send("stop", {callSid});
             ws.close(1000);

@@ -28,7 +28,7 @@ PYTHON = sys.executable
 PASSED_ON = ("PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS",
              "LSAN_OPTIONS")
 
-BOUND = 20  # seconds that a condition may take, on a slow machine
+BOUND = 60  # seconds that a condition may take: only what hangs takes longer
 
 
 def wait_for(condition, what, timeout=BOUND):
@@ -109,7 +109,7 @@ class Process:
         def seen():
             match = self.find(pattern)
             if not match and self.proc.poll() is not None:
-                self.reader.join(5)
+                self.reader.join(BOUND)
                 match = self.find(pattern)
                 assert match, (f"{self.name} ended with "
                                f"{self.proc.returncode} before {pattern}")
@@ -122,7 +122,7 @@ class Process:
     def wait(self, timeout=BOUND):
         """Exit status"""
         status = self.proc.wait(timeout)
-        self.reader.join(5)
+        self.reader.join(BOUND)
         return status
 
     def kill(self):
@@ -193,11 +193,11 @@ class Daemon(Process):
         if self.tls and not admin:
             context = ssl._create_unverified_context()
             connection = http.client.HTTPSConnection(
-                "127.0.0.1", self.port, timeout=10, context=context)
+                "127.0.0.1", self.port, timeout=BOUND, context=context)
         else:
             port = self.admin_port if admin else self.port
             connection = http.client.HTTPConnection("127.0.0.1", port,
-                                                    timeout=10)
+                                                    timeout=BOUND)
         try:
             connection.request(method, path, body, headers or {})
             answer = connection.getresponse()
@@ -270,7 +270,7 @@ class Test:
         process.__init__(script, args, self.env(), self.cwd)
         return process
 
-    def run(self, program, *args, timeout=60, **settings):
+    def run(self, program, *args, timeout=2 * BOUND, **settings):
         """Run a program to its end: (status, output)"""
         done = subprocess.run(
             [self.programs[program], *args], env=self.env(**settings),
@@ -307,6 +307,14 @@ class Test:
                 errors.append(str(error))
         self.dir.cleanup()
         return errors
+
+
+def json_lines(path):
+    """Of a log that somebody writes: the last line may not be whole"""
+    if not path.exists():
+        return []
+    *lines, _ = path.read_text(encoding="utf-8").split("\n")
+    return [json.loads(line) for line in lines]
 
 
 def fixture(name):

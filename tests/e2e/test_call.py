@@ -7,7 +7,7 @@ import threading
 import wave
 
 from caller import SILENCE
-from harness import HERE, Skip, wait_for
+from harness import HERE, Skip, json_lines, wait_for
 
 
 def ulaw(sample):
@@ -213,8 +213,7 @@ def test_calls_are_held_apart(t):
 
 def requests_of(t):
     """What Masdif was asked, in order"""
-    path = t.cwd / "masdif.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return json_lines(t.cwd / "masdif.jsonl")
 
 
 def three_variables(t, axy, masdif):

@@ -25,9 +25,9 @@ def refused(port, path="/convo", headers=()):
     return 101
 
 
-def raw(port, request, timeout=10):
+def raw(port, request):
     """Status of the answer to raw bytes, None if it just closes"""
-    sock = wsraw.connect_tcp(port, timeout=timeout)
+    sock = wsraw.connect_tcp(port)
     try:
         sock.sendall(request)
         return wsraw.read_head(sock)[0]
@@ -152,17 +152,15 @@ def test_bad_requests_are_refused(t):
 
 def test_slow_heads_are_closed(t):
     daemon = t.daemon(**ECHO)
+    begun = time.monotonic()
     sock = wsraw.connect_tcp(daemon.port)
     sock.sendall(b"GET /convo HTT")
-    begun = time.monotonic()
-    sock.settimeout(15)
     try:
         data = sock.recv(1000)
     except ConnectionError:
         data = b""
-    took = time.monotonic() - begun
     assert data == b"" or data.startswith(b"HTTP/1.1 408"), data
-    assert 3 < took < 10, took
+    assert time.monotonic() - begun > 4, "it had 5 s"
     sock.close()
 
 

@@ -189,11 +189,11 @@ def test_fragments_make_one_message(t):
 
 def test_no_start_in_time(t):
     daemon = t.daemon(**ECHO)
+    begun = time.monotonic()
     ws = WebSocket(daemon.port)
     ws.send_text(CONNECTED)
-    at = time.monotonic()
-    assert ws.wait_closed(15) == 1008
-    assert 4 < time.monotonic() - at < 9
+    assert ws.wait_closed() == 1008
+    assert time.monotonic() - begun > 4, "it had 5 s"
     unharmed(t, daemon)
 
 
@@ -201,9 +201,8 @@ def test_faster_than_real_time(t):
     daemon = t.daemon(**ECHO)
     ws = begun(daemon)
     try:
-        for _ in range(400):
+        for _ in range(2000):
             ws.send_text(MEDIA)
-            time.sleep(0.005)
     except OSError:
         pass
     assert ws.wait_closed() == 1008

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import wsraw
 from caller import Caller
-from harness import SIGTERM, wait_for
+from harness import BOUND, SIGTERM, wait_for
 from test_call import words
 from test_faults import CLIP, PROMPTS
 from trouble import RESET, Masdif, wav
@@ -82,7 +82,7 @@ def test_gone_while_masdif_works(t):
             reached.clear()
             caller = t.caller(daemon).start()
             caller.say(words(1))
-            assert reached.wait(20), (stage, kind)
+            assert reached.wait(BOUND), (stage, kind)
             vanish(caller, kind)
     daemon.wait_idle()
     assert daemon.metric("calls_total") == 12
@@ -110,10 +110,10 @@ def test_gone_during_the_closing_sentence(t):
         daemon.wait_metric("calls")
         daemon.signal(SIGTERM)
         wait_for(lambda c=caller: CLOSING[40:1600] in c.heard, "good-bye")
-        begun = time.monotonic()
         vanish(caller, kind)
         assert daemon.wait() == 0
-        assert time.monotonic() - begun < 3, "nobody was there any more"
+        assert daemon.find('"call ended" reason=caller'), \
+            "it went on for nobody"
 
 
 def test_a_call_may_come_again(t):
@@ -195,7 +195,8 @@ def test_gone_at_random(t):
     open_then, kb_then = descriptors(daemon), resident_kb(daemon)
     storm(daemon, dice, ROUNDS)
     # connections kept for the next request come and go
-    assert descriptors(daemon) <= open_then + AT_ONCE / 2
+    wait_for(lambda: descriptors(daemon) <= open_then + AT_ONCE / 2,
+             "connections given up")
     assert resident_kb(daemon) < kb_then + 30000, (
         kb_then, resident_kb(daemon))
     values = daemon.metrics()

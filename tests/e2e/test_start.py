@@ -2,11 +2,9 @@
 import re
 import resource
 import socket
-import subprocess
-import time
 import wave
 
-from harness import HERE, PYTHON, SIGHUP, SIGINT, SIGTERM, wait_for
+from harness import SIGHUP, SIGINT, SIGTERM, hold, wait_for
 
 ECHO = {"DIALOG_URL": "echo:"}
 
@@ -138,10 +136,11 @@ def test_healthcheck_asks_the_running_daemon(t):
     settings = {"PORT": daemon.port, "ADMIN_PORT": daemon.admin_port}
     status, output = t.run("convod", "--healthcheck", **settings)
     assert status == 0, output
-    daemon.signal(SIGTERM)
-    daemon.wait()
-    status, output = t.run("convod", "--healthcheck", **settings)
-    assert status == 1, output
+    with hold() as nobody:
+        port = nobody.getsockname()[1]
+        status, output = t.run("convod", "--healthcheck", PORT=port,
+                               ADMIN_PORT=port)
+        assert status == 1, output
 
 
 def test_descriptor_limit_is_raised(t):
@@ -154,11 +153,9 @@ def test_descriptor_limit_is_raised(t):
 
 def test_signals_end_an_idle_daemon_at_once(t):
     for number in (SIGTERM, SIGINT):
-        daemon = t.daemon(DRAIN_SECONDS=60, **ECHO)
-        begun = time.monotonic()
+        daemon = t.daemon(DRAIN_SECONDS=3600, **ECHO)
         daemon.signal(number)
         assert daemon.wait() == 0
-        assert time.monotonic() - begun < 10
 
 
 def test_sighup_ends_no_call(t):
@@ -219,13 +216,11 @@ def test_drain_ends_with_a_sentence_and_1001(t):
 
 
 def test_a_second_signal_ends_at_once(t):
-    daemon = t.daemon(DRAIN_SECONDS=60, **ECHO)
+    daemon = t.daemon(DRAIN_SECONDS=3600, **ECHO)
     caller = t.caller(daemon).start()
     daemon.wait_metric("calls_total")
     daemon.signal(SIGTERM)
     wait_for(lambda: daemon.get("/readyz")[0] == 503, "not ready")
-    begun = time.monotonic()
     daemon.signal(SIGTERM)
     assert daemon.wait() == 0
-    assert time.monotonic() - begun < 5
     wait_for(lambda: caller.closed is not None, "the end of the call")

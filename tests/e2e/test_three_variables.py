@@ -4,7 +4,7 @@ import json
 import math
 import subprocess
 
-from harness import HERE, wait_for
+from harness import HERE, json_lines, wait_for
 from test_call import words
 from test_faults import CLIP
 from trouble import MP3, Masdif
@@ -65,9 +65,7 @@ TURNS = (("one two", 1), ("three four", 3))
 
 
 def check_conversation(t, axy, heard):
-    log = [json.loads(line) for line in
-           (t.cwd / "masdif.jsonl").read_text().splitlines()]
-    create, *rest = log
+    create, *rest = json_lines(t.cwd / "masdif.jsonl")
     assert create["method"] == "POST", create
     turns = [entry for entry in rest if entry["method"] == "PUT"]
     assert [json.loads(e["body"])["text"] for e in turns] == \

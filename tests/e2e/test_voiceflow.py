@@ -2,17 +2,14 @@
 is needed (VOICEFLOW_URL only because the peer is here)."""
 import json
 
-from harness import wait_for
+from harness import json_lines, wait_for
 from test_call import words
 
 KEY = "VF.DM.0123456789abcdef.e2e"
 
 
 def log_of(t):
-    path = t.cwd / "voiceflow.jsonl"
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return json_lines(t.cwd / "voiceflow.jsonl")
 
 
 def actions(t):
@@ -39,15 +36,14 @@ class Bot:
         self.caller = t.caller(self.daemon, params={
             "caller": "+15550100", "called": "+15550199"}).start()
 
-    def hears(self, text, timeout=20):
+    def hears(self, text):
         """Wait until the bot says this, and has said it"""
-        self.daemon.wait_line(r'event="answer".*text=".*' + text, timeout)
+        self.daemon.wait_line(r'event="answer".*text=".*' + text)
         wait_for(lambda: self.caller.marks and not self.caller.buffer,
-                 "an answer heard", timeout)
+                 "an answer heard")
 
-    def does(self, action, timeout=20):
-        wait_for(lambda: action in actions(self.t), f"action {action}",
-                 timeout)
+    def does(self, action):
+        wait_for(lambda: action in actions(self.t), f"action {action}")
 
     def end(self):
         self.caller.hang_up()
@@ -134,7 +130,7 @@ def test_silence_is_asked_for(t):
 
 def test_a_stream_is_spoken_while_it_is_written(t):
     story = "Once upon a time. There was a king. " * 3
-    bot = Bot(t, "--piece-delay", "60", query="/?stream=P1",
+    bot = Bot(t, "--piece-delay", "300", query="/?stream=P1",
               replies={"one": story})
     bot.hears("Welcome to Harbour Grill")
     bot.caller.say(words(1))
@@ -142,7 +138,7 @@ def test_a_stream_is_spoken_while_it_is_written(t):
     begun = len(bot.caller.heard)
     wait_for(lambda: bot.caller.buffer or len(bot.caller.heard) > begun,
              "its first sentence")
-    # the answer takes 108 / 5 pieces, more than a second
+    # the answer takes 108 / 5 pieces, more than six seconds
     assert bot.daemon.metric("dialog_seconds_count") == 1, \
         "only the greeting's turn is over"
     wait_for(lambda: bot.daemon.metric("dialog_seconds_count") == 2,

@@ -7,7 +7,7 @@ import itertools
 import json
 
 from caller import SILENCE
-from harness import in_parallel, wait_for
+from harness import in_parallel, json_lines, wait_for
 from test_call import words
 
 MS_PER_BYTE = 40  # as tests/peers/voice_server.py has it
@@ -71,6 +71,7 @@ class Line:
         settings = {
             "TTS_URL": f"{scheme}+http://127.0.0.1:{self.voice.port}{rest}",
             "TTS_FALLBACK_URL": "none:", "LANGUAGE": "is-IS",
+            "TTS_TIMEOUT_MS": 30000,
             "TTS_CACHE_MB": 0, "TTS_CACHE_DISK_MB": 0,
             "ASR_SERVER_URL": f"grpc://127.0.0.1:{self.axy.port}",
             "DIALOG_URL": "echo:"} | settings | more
@@ -79,8 +80,7 @@ class Line:
         self.caller.say(SILENCE * 5 + words(1, 2, 3))
 
     def requests(self):
-        return [json.loads(line) for line in
-                self.log.read_text(encoding="utf-8").splitlines()]
+        return json_lines(self.log)
 
     def hear(self):
         """All that the bot says to it"""
@@ -160,8 +160,7 @@ def test_other_formats_than_asked(t):
 
 def test_slow_rest_is_no_failure(t):
     """A vendor may think while the caller listens"""
-    spoken(t, "deepgram", "--first-ms", "400", "--pause", "300",
-           TTS_TIMEOUT_MS=1000)
+    spoken(t, "deepgram", "--first-ms", "400", "--pause", "300")
 
 
 def failed(t, name, *faults, failures=1, **more):
@@ -223,8 +222,7 @@ def second_voice(t, *args):
     """Another vendor's server, and what it was asked"""
     log = t.cwd / "second.jsonl"
     voice = t.peer("voice_server.py", "--log", str(log), *args)
-    return voice.port, lambda: [json.loads(line) for line in
-                                log.read_text("utf-8").splitlines()]
+    return voice.port, lambda: json_lines(log)
 
 
 def test_no_answer_of_the_fallback_either(t):

@@ -248,7 +248,7 @@ class Masdif:
         conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: audio/mpeg\r\n"
                      b"Content-Length: 4000\r\n\r\n")
         for i in range(4000):
-            if self.recovered.wait(0.1):
+            if self.recovered.wait(0.5):  # no sample in any time limit
                 break
             conn.sendall(self.audio[i:i + 1])
         raise OSError("enough")

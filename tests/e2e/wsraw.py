@@ -5,6 +5,7 @@ import socket
 import ssl
 import struct
 
+BOUND = 60  # seconds, as in harness.py
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 
 
@@ -24,7 +25,7 @@ class Closed(Exception):
         self.code, self.reason = code, reason
 
 
-def connect_tcp(port, ca_file=None, timeout=10):
+def connect_tcp(port, ca_file=None, timeout=BOUND):
     sock = socket.create_connection(("127.0.0.1", port), timeout=timeout)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if ca_file:
@@ -47,7 +48,7 @@ def read_head(sock):
 
 class WebSocket:
     def __init__(self, port, path="/convo", headers=(), ca_file=None,
-                 timeout=10):
+                 timeout=BOUND):
         self.sock = connect_tcp(port, ca_file, timeout)
         key = base64.b64encode(os.urandom(16)).decode()
         lines = [f"GET {path} HTTP/1.1", "Connection: Upgrade",
@@ -128,7 +129,7 @@ class WebSocket:
         self.data = self.data[at + length:]
         return fin, opcode, payload
 
-    def recv(self, timeout=10):
+    def recv(self, timeout=BOUND):
         """One message (opcode, payload); answers pings; raises Closed"""
         while True:
             fin, opcode, payload = self.recv_frame(timeout)
@@ -145,7 +146,7 @@ class WebSocket:
                     whole, self.parts = b"".join(self.parts), []
                     return opcode, whole
 
-    def wait_closed(self, timeout=10):
+    def wait_closed(self, timeout=BOUND):
         """Read on until the peer closes; returns the code"""
         try:
             while True:

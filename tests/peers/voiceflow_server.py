@@ -153,13 +153,25 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     state = None
+    user = None  # whose request is under way
 
     def log_message(self, *args):
         pass
 
     # --------------------------------------------------------------- answers
 
+    def enter(self, name):
+        self.user = self.state.enter(name)
+        return self.user
+
+    def leave(self):
+        """Before the last of an answer: the next may follow at once"""
+        if self.user:
+            self.state.leave(self.user)
+        self.user = None
+
     def answer(self, status, body, content_type=JSON, headers=()):
+        self.leave()
         self.send_response(status)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
@@ -215,9 +227,8 @@ class Handler(BaseHTTPRequestHandler):
         elif body is None:
             self.answer_json(400, {"name": "BadRequest", "message": "body"})
         elif self.is_allowed():
-            user = self.state.enter(unquote(parts[3]))
+            user = self.enter(unquote(parts[3]))
             user.variables.update(body)
-            self.state.leave(user)
             self.answer_json(200, {"variables": user.variables})
 
     def do_POST(self):
@@ -235,11 +246,11 @@ class Handler(BaseHTTPRequestHandler):
             self.answer_json(400, {"name": "BadRequest", "message": "body"})
         elif self.is_allowed():
             name = unquote(parts[5] if stream else parts[3])
-            user = self.state.enter(name)
             try:
-                self.interact(user, body, parse_qs(url.query), stream)
+                self.interact(self.enter(name), body, parse_qs(url.query),
+                              stream)
             finally:
-                self.state.leave(user)
+                self.leave()
 
     def interact(self, user, body, query, stream):
         fault = self.state.next_fault()
@@ -259,6 +270,7 @@ class Handler(BaseHTTPRequestHandler):
             self.answer_events(traces, query, fault == "cut")
         elif fault == "cut":
             text = json.dumps(traces).encode()
+            self.leave()
             self.send_response(200)
             self.send_header("Content-Length", str(len(text)))
             self.end_headers()
@@ -311,11 +323,14 @@ class Handler(BaseHTTPRequestHandler):
         number = 0
         for number, piece in enumerate(self.pieces(traces, query), 1):
             time.sleep(self.state.args.piece_delay / 1000)
+            if cut:
+                self.leave()
             self.send_event("event: trace\nid: %d\ndata: %s\n\n"
                             % (number, json.dumps(piece)))
             if cut:
                 self.close_connection = True
                 return
+        self.leave()
         self.send_event("event: end\nid: %d\ndata: {}\n\n" % (number + 1))
         self.wfile.write(b"0\r\n\r\n")
 
