@@ -115,14 +115,6 @@ static void rejected(struct call *c, uint64_t now_ms)
 		take(c, "", 0, now_ms);
 }
 
-/* The bot's, heard a second time */
-static void own_words(struct call *c, const char *text, size_t n,
-		      uint64_t now_ms)
-{
-	not_sent(c, text, n, CALL_UNSENT_ECHO);
-	floor_false_start(c, now_ms);
-}
-
 static void end_sentence(struct call *c, char *text)
 {
 	mem_deref(c->past);
@@ -143,7 +135,12 @@ static void final(struct call *c, const struct asr_result *res,
 	size_t n;
 	const char *said = trim(res->text, &n);
 	const char *text = untaken(c, said, &n);
-	bool own = n && echo_is_own(c, text, now_ms);
+
+	/* whatever the caller is about to say goes on */
+	if (n && echo_is_own(c, text, now_ms)) {
+		not_sent(c, text, n, CALL_UNSENT_ECHO);
+		return;
+	}
 
 	c->fresh = false;
 	c->words = 0;
@@ -151,8 +148,6 @@ static void final(struct call *c, const struct asr_result *res,
 		not_sent(c, said, strlen(said), CALL_UNSENT_KNOWN);
 	else if (n && c->ending)
 		not_sent(c, text, n, CALL_UNSENT_ENDED);
-	else if (own)
-		own_words(c, text, n, now_ms);
 	else if (n)
 		take(c, text, n, now_ms);
 	else if (res->rejected)
