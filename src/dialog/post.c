@@ -113,6 +113,7 @@ int post_turn(struct post *p, const json_t *body)
 		return err;
 
 	p->error[0] = '\0';
+	p->actc = 0;
 	http.body = text;
 	http.bodyc = strlen(text);
 	err = http_request(&p->req, ps->net->http, &http, body_handler,
@@ -136,6 +137,15 @@ static bool act_handler(const struct dialog_act *act, const char *odd,
 			void *arg)
 {
 	struct post *p = arg;
+
+	/* a megabyte of them would keep the loop for a second */
+	if (++p->actc > POST_ACTS_MAX) {
+		metrics_inc(M_DIALOG_CUT);
+		log_warn(p->s.call_id, "answer is cut", "acts=%u",
+			 (unsigned)POST_ACTS_MAX);
+		finish(p, 0);
+		return false;
+	}
 
 	if (act)
 		return session_act(&p->s, act);

@@ -14,6 +14,7 @@
 
 enum {
 	POST_ANSWER_MAX_BYTES = 1 << 20,
+	POST_ACTS_MAX = 256, /* twice as many as can wait to be said */
 	POST_ERROR_SIZE = 512,
 	POST_TIMEOUT_MS = 15000, /* if none is set */
 };
@@ -36,6 +37,7 @@ struct post {
 	struct values values;
 	char error[POST_ERROR_SIZE]; /* how the body of an error begins */
 	json_t *about;               /* the call, see session_about() */
+	unsigned actc;               /* of this answer, odd ones too */
 	/** A value of the answer; ECANCELED: no more is wanted, other errors
 	 * end the turn */
 	int (*valueh)(struct post *p, const json_t *value);

@@ -1,4 +1,5 @@
 #include <stdio.h>
+#include <convod/metrics.h>
 #include <convod/str.h>
 #include "json_file.h"
 #include "peer.h"
@@ -81,6 +82,35 @@ static void test_lines_as_they_come(void **state)
 	assert_int_equal(f->done, 0);
 }
 
+/* The rest is left out, and the turn ends well */
+static void test_more_than_anybody_can_say(void **state)
+{
+	static const struct {
+		const char *begin, *again, *end;
+		int acts;
+	} rowv[] = {
+		{"[", "\"a\",", "\"a\"]", 256},
+		{"", "{\"say\":\"a\"}\n", "", 256},
+		{"", "{\"odd\":\"a\"}\n", "", 0},
+	};
+	struct fixture *f = *state;
+
+	begin(f, &dialog_webhook, "", NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(rowv); i++) {
+		uint64_t cut = metrics_counter(M_DIALOG_CUT);
+		char body[8192], *p = stpcpy(body, rowv[i].begin);
+
+		for (int n = 0; n < 300; n++)
+			p = stpcpy(p, rowv[i].again);
+		(void)stpcpy(p, rowv[i].end);
+		world.body = body;
+		f->actc = 0;
+		converse(f, DIALOG_SPEECH, "hi", 0);
+		assert_int_equal(f->actc, rowv[i].acts);
+		assert_int_equal(metrics_counter(M_DIALOG_CUT) - cut, 1);
+	}
+}
+
 static void test_faults(void **state)
 {
 	post_test_faults(*state, &dialog_webhook);
@@ -141,6 +171,7 @@ int main(void)
 		TEST(test_a_conversation),
 		TEST(test_requests_keep_to_the_schema),
 		TEST(test_lines_as_they_come),
+		TEST(test_more_than_anybody_can_say),
 		TEST(test_faults),
 		TEST(test_mischief),
 		TEST(test_example),
