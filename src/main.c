@@ -199,7 +199,9 @@ int main(int argc, char *argv[])
 	if (keep_standard_descriptors())
 		return EXIT_FAILURE;
 	json_set_alloc_funcs(mem_raw_malloc, mem_raw_free);
+	/* a peer that is gone, a file that may not grow: an error says so */
 	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGXFSZ, SIG_IGN);
 	(void)setenv("UV_THREADPOOL_SIZE", POOL_THREADS, 0);
 
 	if (option == '?' || optind < argc) {

@@ -5,6 +5,7 @@ that a voice gets for them can be counted.
 """
 import json
 import os
+import resource
 import time
 
 from harness import json_lines, wait_for
@@ -127,6 +128,19 @@ def test_a_crash_and_a_damaged_file(t):
     assert daemon.metric("tts_cache_corrupt_total") == 1
     wait_for(lambda: name.exists() and name.read_bytes() == whole,
              "the file as it was")
+
+
+def test_a_disk_that_takes_no_more(t):
+    """The kernel's signal for that would end the daemon, and all calls"""
+    line = Line(t)
+    daemon = line.daemon(DATA_DIR=t.cwd / "data")
+    resource.prlimit(daemon.proc.pid, resource.RLIMIT_FSIZE, (4096, 4096))
+    greeted(t, daemon)
+    daemon.wait_metric("tts_cache_unwritten_total", SENTENCES)
+    assert daemon.find("voice cache cannot be written.*File too large")
+    assert not files(t)
+    greeted(t, daemon)
+    assert line.asked() == SENTENCES, line.asked()
 
 
 def test_a_folder_that_cannot_be_used(t):
