@@ -245,8 +245,8 @@ static int take_json(struct voiceflow_request *r, const char *p, size_t n)
 	int err = voiceflow_reply_parse(p, n, voiceflow_reply_trace,
 					r->prm.reply);
 
-	if (err == EPROTO)
-		log_refusal(r, STATUS_OK, p, n);
+	if (err == EPROTO) /* to parse a long one again takes long */
+		log_refusal(r, STATUS_OK, p, MIN(n, ERROR_MAX_BYTES));
 
 	return err;
 }

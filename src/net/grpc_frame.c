@@ -6,12 +6,10 @@
 #include <string.h>
 #include <nghttp2/nghttp2.h>
 #include <convod/grpc.h>
-#include <convod/mem.h>
 #include <convod/utf8.h>
 #include "grpc_frame.h"
 
 enum {
-	BUF_MIN = 512,
 	BUF_KEEP = 16 << 10, /* a larger buffer is not kept for the next one */
 	MESSAGE_TEXT_MAX = 1024,
 };
@@ -30,29 +28,11 @@ static int check_head(const struct grpc_frame *f)
 	return message_len(f) > GRPC_MESSAGE_MAX ? EOVERFLOW : 0;
 }
 
-static int gather(struct grpc_frame *f, const uint8_t *p, size_t n)
-{
-	if (f->len + n > f->size) {
-		size_t size = MAX(MAX(f->size * 2, f->len + n), BUF_MIN);
-		uint8_t *buf = mem_raw_realloc(f->buf, size);
-
-		if (!buf)
-			return ENOMEM;
-		f->buf = buf;
-		f->size = size;
-	}
-
-	memcpy(f->buf + f->len, p, n);
-	f->len += n;
-
-	return 0;
-}
-
 static void message_done(struct grpc_frame *f)
 {
-	f->headc = f->len = 0;
-	if (f->size > BUF_KEEP)
-		grpc_frame_reset(f);
+	f->headc = f->msg.n = 0;
+	if (f->msg.size > BUF_KEEP)
+		buf_reset(&f->msg);
 }
 
 int grpc_frame_feed(struct grpc_frame *f, const uint8_t *p, size_t n,
@@ -76,15 +56,15 @@ int grpc_frame_feed(struct grpc_frame *f, const uint8_t *p, size_t n,
 				return err;
 		}
 
-		want = message_len(f) - f->len;
+		want = message_len(f) - f->msg.n;
 		if (want > n)
-			return n ? gather(f, p, n) : 0;
+			return n ? buf_add(&f->msg, p, n, SIZE_MAX) : 0;
 
-		if (f->len) {
-			err = gather(f, p, want);
+		if (f->msg.n) {
+			err = buf_add(&f->msg, p, want, SIZE_MAX);
 			if (err)
 				return err;
-			if (!h(f->buf, f->len, arg))
+			if (!h(buf_bytes(&f->msg), f->msg.n, arg))
 				return ECANCELED;
 		} else if (!h(p, want, arg)) {
 			return ECANCELED;
@@ -104,7 +84,7 @@ bool grpc_frame_is_partial(const struct grpc_frame *f)
 
 void grpc_frame_reset(struct grpc_frame *f)
 {
-	mem_raw_free(f->buf);
+	buf_reset(&f->msg);
 	*f = (struct grpc_frame){0};
 }
 

@@ -6,7 +6,7 @@
 #ifndef GRPC_FRAME_H
 #define GRPC_FRAME_H
 
-#include <convod/defs.h>
+#include <convod/buf.h>
 
 enum { GRPC_HEAD = 5 }; /* compressed flag, length (4, big endian) */
 
@@ -14,9 +14,7 @@ enum { GRPC_HEAD = 5 }; /* compressed flag, length (4, big endian) */
 struct grpc_frame {
 	uint8_t head[GRPC_HEAD];
 	size_t headc;
-	uint8_t *buf; /* of a message that came in pieces, else unused */
-	size_t size;
-	size_t len;
+	struct buf msg; /* that came in pieces, else unused */
 };
 
 /** A whole message; false: stop, the stream is gone */

@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <convod/buf.h>
 #include <convod/mem.h>
 #include <convod/metrics.h>
 #include "httpd_priv.h"
@@ -42,8 +43,8 @@ struct ws {
 	bool accepted, open;
 
 	/* the message that is arriving */
-	char *msg; /* gathered so far; NULL until a message needs it */
-	size_t msgc, msg_size;
+	struct buf msg; /* gathered so far */
+	size_t msgc;    /* of a binary one only its length matters */
 	unsigned fragments;
 
 	/* what did not go out at once */
@@ -65,7 +66,7 @@ static void destructor(void *arg)
 {
 	struct ws *ws = arg;
 
-	mem_raw_free(ws->msg);
+	buf_reset(&ws->msg);
 	mem_raw_free(ws->queue);
 }
 
@@ -266,7 +267,7 @@ static void message_done(struct ws *ws, const char *p, size_t n)
 	bool binary = lws_frame_is_binary(ws->wsi);
 
 	ws->fragments = 0;
-	ws->msgc = 0;
+	ws->msgc = ws->msg.n = 0;
 	if (binary) {
 		if (ws->h.binaryh)
 			ws->h.binaryh(n, ws->arg);
@@ -274,39 +275,17 @@ static void message_done(struct ws *ws, const char *p, size_t n)
 		ws->h.texth(p, n, ws->arg);
 	}
 
-	if (ws->msg_size > GATHER_KEEP) {
-		mem_raw_free(ws->msg);
-		ws->msg = NULL;
-		ws->msg_size = 0;
-	}
+	if (ws->msg.size > GATHER_KEEP)
+		buf_reset(&ws->msg);
 }
 
 static int gather(struct ws *ws, const char *p, size_t n)
 {
-	size_t need = ws->msgc + n;
+	ws->msgc += n;
 
-	if (lws_frame_is_binary(ws->wsi)) {
-		ws->msgc = need; /* only its length matters */
-		return 0;
-	}
-
-	if (need > ws->msg_size) {
-		size_t size = MAX(2 * ws->msg_size, (size_t)GATHER_KEEP);
-		char *msg;
-
-		while (size < need)
-			size *= 2;
-		msg = mem_raw_realloc(ws->msg, size);
-		if (!msg)
-			return ENOMEM;
-		ws->msg = msg;
-		ws->msg_size = size;
-	}
-	if (n)
-		memcpy(ws->msg + ws->msgc, p, n);
-	ws->msgc = need;
-
-	return 0;
+	return lws_frame_is_binary(ws->wsi)
+		       ? 0
+		       : buf_add(&ws->msg, p, n, WS_MESSAGE_MAX);
 }
 
 /** Close the websocket for what its peer did */
@@ -345,7 +324,7 @@ void ws_received(struct ws *ws, const char *p, size_t n)
 		return;
 	}
 	if (ends)
-		message_done(ws, ws->msg, ws->msgc);
+		message_done(ws, ws->msg.p, ws->msgc);
 }
 
 int ws_peer_closes(struct ws *ws, const uint8_t *p, size_t n)

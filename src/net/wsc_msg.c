@@ -52,22 +52,21 @@ static int queue(struct wsc *w, enum lws_write_protocol op, const void *msg,
 	return 0;
 }
 
-static int grow(uint8_t **v, size_t *size, size_t want)
+/* Room for a message, and for what is written in front of it */
+static int tx_reserve(struct wsc *w, size_t len)
 {
-	size_t n = MAX(*size, 1024);
+	size_t size = MAX(2 * w->txc, LWS_PRE + len);
 	uint8_t *p;
 
-	if (want <= *size)
+	if (LWS_PRE + len <= w->txc)
 		return 0;
 
-	while (n < want)
-		n *= 2;
-	p = mem_raw_realloc(*v, n);
+	p = mem_raw_realloc(w->txv, size);
 	if (!p)
 		return ENOMEM;
+	w->txv = p;
+	w->txc = size;
 
-	*v = p;
-	*size = n;
 	return 0;
 }
 
@@ -82,7 +81,7 @@ int wsc_send(struct wsc *w, bool binary, const void *msg, size_t len)
 		return ENOTCONN;
 	if (w->pendingl.head || lws_partial_buffered(w->wsi))
 		return queue(w, op, msg, len);
-	if (grow(&w->txv, &w->txc, LWS_PRE + len))
+	if (tx_reserve(w, len))
 		return ENOMEM;
 
 	if (len)
@@ -166,34 +165,31 @@ int wsc_receive(struct wsc *w, const char *p, size_t n)
 	bool final = lws_is_final_fragment(w->wsi);
 	bool binary = lws_frame_is_binary(w->wsi);
 	size_t len;
+	int err;
 
 	if (w->state != OPEN && w->state != CLOSING)
 		return -1;
 
 	if (lws_is_first_fragment(w->wsi))
-		w->rxc = 0;
-	if (!w->rxc && final) {
+		w->rx.n = 0;
+	if (!w->rx.n && final) {
 		w->h->messageh(binary, p, n, w->arg);
 		return 0;
 	}
 
-	if (w->rxc + n > WSC_MESSAGE_MAX) {
-		wsc_finish(w, EOVERFLOW, "message too long");
+	err = buf_add(&w->rx, p, n, WSC_MESSAGE_MAX);
+	if (err) {
+		wsc_finish(w, err,
+			   err == ENOMEM ? "out of memory"
+					 : "message too long");
 		return -1;
 	}
-	if (grow((uint8_t **)(void *)&w->rxv, &w->rxsize, w->rxc + n)) {
-		wsc_finish(w, ENOMEM, "out of memory");
-		return -1;
-	}
-	if (n)
-		memcpy(w->rxv + w->rxc, p, n);
-	w->rxc += n;
 	if (!final)
 		return 0;
 
-	len = w->rxc;
-	w->rxc = 0;
-	w->h->messageh(binary, w->rxv, len, w->arg);
+	len = w->rx.n;
+	w->rx.n = 0;
+	w->h->messageh(binary, w->rx.p, len, w->arg);
 
 	return 0;
 }

@@ -5,6 +5,7 @@
 #define CONVOD_WSC_PRIV_H
 
 #include <netdb.h>
+#include <convod/buf.h>
 #include <convod/list.h>
 #include <convod/wsclient.h>
 #include "lws_loop.h"
@@ -48,8 +49,7 @@ struct wsc {
 	bool starved;    /* somebody was told EAGAIN */
 	uint8_t *txv;    /* LWS_PRE and one message; lws masks in place */
 	size_t txc;
-	char *rxv;
-	size_t rxc, rxsize;
+	struct buf rx; /* of a message that comes in pieces */
 
 	int close_code;
 	char close_reason[WSC_REASON_MAX];

@@ -178,7 +178,7 @@ static void destructor(void *arg)
 
 	list_flush(&w->pendingl);
 	mem_raw_free(w->txv);
-	mem_raw_free(w->rxv);
+	buf_reset(&w->rx);
 	mem_deref(w->target);
 	mem_deref(w->headers);
 	mem_deref(w->protocol);

@@ -210,9 +210,7 @@ static void run_job(struct stream *s)
 		mem_deref(s->job);
 		s->busy = false;
 		end(s, err);
-		return;
 	}
-	http_pause(s->req, false);
 }
 
 /** Look at the first bytes; EAGAIN: wait for more */
@@ -257,6 +255,7 @@ static void run(struct stream *s)
 	}
 
 	buf_swap(&j->in, &s->queue);
+	http_pause(s->req, false);
 	j->last = s->complete;
 	if (!s->direct) {
 		run_job(s);

@@ -28,7 +28,7 @@ static bool message_handler(const uint8_t *p, size_t n, void *arg)
 
 static int feed(struct sum *s, const uint8_t *p, size_t n, size_t piece)
 {
-	struct grpc_frame f = {{0}, 0, NULL, 0, 0};
+	struct grpc_frame f = {0};
 	int err = 0;
 
 	for (size_t i = 0; i < n && !err; i += piece)
