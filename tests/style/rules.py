@@ -13,6 +13,7 @@ ROOT = Path(sys.argv[1])
 FUNCTION_LINES_MAX = 100
 FILE_LINES_MAX = 1000
 LINE_MAX = 79
+PROSE_MAX = 88
 TAB = 8
 
 # A folder of src/ may use what its own line names, and nothing above it.
@@ -36,13 +37,20 @@ HOME = {
 }
 
 
-def sources(*folders):
+def files(*folders):
     listed = subprocess.run(
         ["git", "-C", str(ROOT), "ls-files", "--cached", "--others",
          "--exclude-standard", "--", *folders],
         capture_output=True, text=True, check=False).stdout.split()
-    return [f for f in sorted(set(listed))
-            if f.endswith((".c", ".h")) and (ROOT / f).is_file()]
+    return [f for f in sorted(set(listed)) if (ROOT / f).is_file()]
+
+
+def sources(*folders):
+    return [f for f in files(*folders) if f.endswith((".c", ".h"))]
+
+
+def documents():
+    return [f for f in files(".") if f.endswith(".md")]
 
 
 def lines(name):
@@ -83,6 +91,51 @@ def rule_files_are_short():
         count = len(lines(name))
         if count > FILE_LINES_MAX:
             yield f"{name}: {count} lines"
+
+
+def prose(name):
+    """Lines of a document, numbered, without those of code and tables"""
+    fenced = False
+    for number, line in enumerate(lines(name), 1):
+        if line.lstrip().startswith("```"):
+            fenced = not fenced
+        elif not fenced and not re.match(r"    |\s*\|", line):
+            yield number, line
+
+
+def rule_prose_fits():
+    for name in documents():
+        for number, line in prose(name):
+            if len(line) > PROSE_MAX:
+                yield f"{name}:{number}: {len(line)} columns"
+
+
+def anchors(name):
+    """What GitHub calls the headings of a document"""
+    return {re.sub(r"[^\w -]", "", line.lstrip("# ")).lower().replace(" ", "-")
+            for _, line in prose(name) if line.startswith("#")}
+
+
+def rule_links_lead_somewhere():
+    for name in documents():
+        text = "\n".join(lines(name))
+        for target in re.findall(r"\]\(([^)\s]+)\)", text):
+            path, _, anchor = target.partition("#")
+            if re.match(r"\w+:", path):
+                continue
+            file = (ROOT / name).parent / path if path else ROOT / name
+            if not file.exists():
+                yield f"{name}: {target}"
+            elif anchor and anchor not in anchors(file):
+                yield f"{name}: {target}: no such heading"
+
+
+def rule_headers_are_guarded():
+    for name in sources("src", "include", "tools", "tests"):
+        if name.endswith(".h") and not re.search(
+                r"^#ifndef (\w+_H)\n#define \1$", "\n".join(lines(name)),
+                re.M):
+            yield name
 
 
 def rule_functions_are_short():
