@@ -137,8 +137,8 @@ static void final(struct call *c, const struct asr_result *res,
 	const char *text = untaken(c, said, &n);
 
 	/* whatever the caller is about to say goes on */
-	if (n && echo_is_own(c, text, now_ms)) {
-		not_sent(c, text, n, CALL_UNSENT_ECHO);
+	if (echo_is_own(c, said, now_ms)) {
+		not_sent(c, said, strlen(said), CALL_UNSENT_ECHO);
 		return;
 	}
 

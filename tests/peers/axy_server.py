@@ -21,6 +21,7 @@ Flags
   --no-interim     Only finals
   --delay MS       Wait before each final
   --loud N         Mean absolute sample from which on it hears (800)
+  --silence MS     What ends an utterance, if not what is said above
   --tls CERT KEY   Serve TLS
   --max-streams N  SETTINGS_MAX_CONCURRENT_STREAMS
   --fault NAME[:MS] Misbehave in every stream, after MS of audio (default 0):
@@ -321,8 +322,9 @@ class Axy:
 
     def listen(self, requests, context, config, rate, stats):
         fault, fault_ms = self.fault_of(config.conversation)
-        ear = Ear(rate, 700 if self.lines is not None else 400,
-                  self.args.loud)
+        silence = self.args.silence or (
+            700 if self.lines is not None else 400)
+        ear = Ear(rate, silence, self.args.loud)
         interim = None
         for data in requests:
             if fault and stats["samples"] * 1000 >= fault_ms * rate:
@@ -368,6 +370,7 @@ def main():
     parser.add_argument("--no-interim", action="store_true")
     parser.add_argument("--delay", type=int, default=0)
     parser.add_argument("--loud", type=int, default=800)
+    parser.add_argument("--silence", type=int)
     parser.add_argument("--tls", nargs=2, metavar=("CERT", "KEY"))
     parser.add_argument("--max-streams", type=int)
     parser.add_argument("--fault")
