@@ -34,6 +34,10 @@ bool str_starts(const char *s, const char *prefix);
 /** Compare secrets in a time that does not depend on where they differ */
 bool str_eq_secret(const char *a, const char *b);
 
+/** Does a text quote a secret, or begin to where the text was cut? Never so if
+ * there is none: "" or NULL. */
+bool str_quotes(const char *text, const char *secret);
+
 /** Overwrite a secret in a way the compiler may not leave out */
 void mem_wipe(void *p, size_t n);
 

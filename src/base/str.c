@@ -79,6 +79,24 @@ bool str_eq_secret(const char *a, const char *b)
 	return n == strlen(b) && !CRYPTO_memcmp(a, b, n);
 }
 
+bool str_quotes(const char *text, const char *secret)
+{
+	enum { TELLING = 4 }; /* bytes of it at the text's end */
+	size_t n = secret ? strlen(secret) : 0;
+	size_t len = strlen(text);
+
+	if (!n)
+		return false;
+	if (strstr(text, secret))
+		return true;
+	for (size_t i = MIN(n, len); i >= TELLING; i--) {
+		if (!memcmp(text + len - i, secret, i))
+			return true;
+	}
+
+	return false;
+}
+
 void mem_wipe(void *p, size_t n)
 {
 	OPENSSL_cleanse(p, n);

@@ -376,7 +376,7 @@ static int demo_start_turn(struct dialog_session *ds,
 			   const struct dialog_turn *turn)
 {
 	struct talk *t = CONTAINER_OF(ds, struct talk, s.ds);
-	int err = session_begin(&t->s);
+	int err = session_begin(&t->s, turn);
 
 	if (err)
 		return err;

@@ -94,7 +94,7 @@ static int echo_turn(struct dialog_session *ds, const struct dialog_turn *t)
 
 	mem_deref(p->text);
 	p->text = copy;
-	err = session_begin(&p->s);
+	err = session_begin(&p->s, t);
 	if (!err)
 		session_later(&p->s, answer_handler);
 

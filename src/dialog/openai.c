@@ -166,7 +166,8 @@ static void take_chunk(struct chat *c, const struct openai_chunk *chunk)
 {
 	if (chunk->error) {
 		log_warn(c->s.call_id, "model broke off", "why=\"%s\"",
-			 LOG_STR(chunk->error));
+			 LOG_STR(session_quote(&c->s, chunk->error,
+					       c->o->auth)));
 		finish(c, EREMOTEIO);
 		return;
 	}
@@ -325,7 +326,8 @@ static void refused(struct chat *c, const struct http_resp *resp)
 
 	openai_error_parse(&e, resp->status, buf_str(&c->body), c->body.n);
 	log_warn(c->s.call_id, "model refused", "status=%d why=\"%s\"",
-		 resp->status, LOG_STR(e.what));
+		 resp->status,
+		 LOG_STR(session_quote(&c->s, e.what, c->o->auth)));
 	buf_reset(&c->body);
 
 	if (try_less(c, &e))
@@ -478,7 +480,7 @@ static int chat_turn(struct dialog_session *ds, const struct dialog_turn *t)
 	memset(&c->calls, 0, sizeof(c->calls));
 	err = ask(c);
 	if (!err)
-		err = session_begin(&c->s);
+		err = session_begin(&c->s, t);
 
 	return err;
 }

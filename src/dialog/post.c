@@ -77,7 +77,8 @@ static void done_handler(int err, const struct http_resp *resp, void *arg)
 	if (!err && !is_ok(resp->status)) {
 		log_warn(p->s.call_id, "dialog manager refused",
 			 "status=%d body=\"%s\"", resp->status,
-			 LOG_STR(p->error));
+			 LOG_STR(session_quote(&p->s, p->error,
+					       server_of(p)->auth)));
 		err = EREMOTEIO;
 	}
 	if (!err)
@@ -88,7 +89,7 @@ static void done_handler(int err, const struct http_resp *resp, void *arg)
 	mem_deref(p);
 }
 
-int post_turn(struct post *p, const json_t *body)
+int post_turn(struct post *p, const struct dialog_turn *t, const json_t *body)
 {
 	const struct post_server *ps = server_of(p);
 	const char *const headerv[] = {
@@ -120,7 +121,7 @@ int post_turn(struct post *p, const json_t *body)
 			   done_handler, p);
 	mem_deref(text);
 
-	return err ? err : session_begin(&p->s);
+	return err ? err : session_begin(&p->s, t);
 }
 
 void post_cancel(struct dialog_session *ds)

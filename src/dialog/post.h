@@ -64,8 +64,9 @@ CV_NODISCARD int post_open(struct post *p, struct dialog *d,
 			   const struct dialog_handlers *h, void *arg);
 void post_close(struct post *p);
 
-/** Begin a turn; EBUSY while one is in flight */
-CV_NODISCARD int post_turn(struct post *p, const json_t *body);
+/** Begin a turn, whose body this is; EBUSY while one is in flight */
+CV_NODISCARD int post_turn(struct post *p, const struct dialog_turn *t,
+			   const json_t *body);
 
 /** Forget the turn in flight, and its connection; for the backend's cancel */
 void post_cancel(struct dialog_session *ds);

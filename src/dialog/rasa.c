@@ -73,7 +73,7 @@ static int talk_turn(struct dialog_session *ds, const struct dialog_turn *turn)
 
 	err = rasa_request(&body, &talk, turn);
 	if (err == ENODATA) {
-		err = session_begin(&t->p.s);
+		err = session_begin(&t->p.s, turn);
 		if (!err)
 			session_later(&t->p.s, nothing_handler);
 		return err;
@@ -83,7 +83,7 @@ static int talk_turn(struct dialog_session *ds, const struct dialog_turn *turn)
 
 	json_decref(t->buttons);
 	t->buttons = NULL;
-	err = post_turn(&t->p, body);
+	err = post_turn(&t->p, turn, body);
 	json_decref(body);
 
 	return err;

@@ -2,6 +2,7 @@
  * @file session.c  What sessions of dialog managers have in common
  */
 #include <errno.h>
+#include <string.h>
 #include <convod/json.h>
 #include <convod/mem.h>
 #include <convod/str.h>
@@ -53,16 +54,28 @@ void session_close(struct session *s)
 	mem_deref(s->ds.dialog);
 }
 
-int session_begin(struct session *s)
+int session_begin(struct session *s, const struct dialog_turn *t)
 {
 	if (s->asking)
 		return EBUSY;
 
 	s->asking = true;
+	s->secret |= t->sensitive;
 	s->cancelled = false;
 	++s->turn;
 
 	return 0;
+}
+
+const char *session_quote(const struct session *s, const char *text,
+			  const char *key)
+{
+	const char *blank = key ? strrchr(key, ' ') : NULL;
+
+	if (s->secret || str_quotes(text, blank ? blank + 1 : key))
+		return "***";
+
+	return text;
 }
 
 void session_cancel(struct session *s)

@@ -25,6 +25,7 @@ struct session {
 	bool opening;   /* openh is still owed */
 	bool asking;    /* a turn is in flight */
 	bool cancelled; /* the last turn was */
+	bool secret;    /* one was, of those so far */
 	unsigned turn;  /* grows with each turn and cancel */
 };
 
@@ -39,7 +40,19 @@ CV_NODISCARD int session_open(struct session *s, struct dialog *d,
 void session_close(struct session *s);
 
 /** A turn begins; EBUSY while one is in flight */
-CV_NODISCARD int session_begin(struct session *s);
+CV_NODISCARD int session_begin(struct session *s, const struct dialog_turn *t);
+
+/**
+ * What a server says is wrong, fit for a log
+ *
+ * Some repeat what they were sent. From the first secret turn on nothing of
+ * that is told: a dialog manager has a memory.
+ *
+ * @param text Returned, or "***"
+ * @param key  A header with the server's key, or the key; or NULL
+ */
+const char *session_quote(const struct session *s, const char *text,
+			  const char *key);
 
 /** Forget the turn in flight */
 void session_cancel(struct session *s);

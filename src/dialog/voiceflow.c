@@ -250,7 +250,8 @@ static int send_step(struct vf_session *s, enum step step)
 		.call_id = s->s.call_id,
 		.method = step == VARIABLES ? "PATCH" : "POST",
 		.headerv = vf->headerv,
-		.secret = vf->key,
+		.key = vf->key,
+		.secret = s->s.secret,
 		.stream = step != VARIABLES && vf->project,
 		/* launch wipes what an earlier one has left */
 		.twice = step == VARIABLES ||
@@ -415,7 +416,7 @@ static int vf_turn(struct dialog_session *ds, const struct dialog_turn *t)
 
 	if (!t || !t->text || !utf8_is_valid(t->text, strlen(t->text)))
 		return EINVAL;
-	err = session_begin(&s->s);
+	err = session_begin(&s->s, t);
 	if (err)
 		return err;
 

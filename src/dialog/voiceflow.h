@@ -149,10 +149,11 @@ struct voiceflow_request_param {
 	const char *method;
 	char *url;
 	const char *const *headerv; /* lives as long as the request */
-	const char *secret;         /* likewise; never logged */
+	const char *key;            /* likewise; never logged */
 	char *body;
 	bool stream;         /* the answer comes as events */
 	bool twice;          /* may be done twice without harm */
+	bool secret;         /* the caller's words may be: quote no error */
 	bool nothing;        /* of the answer only the status counts */
 	uint32_t timeout_ms; /* no turn runs longer over there */
 	uint64_t end_ms; /* time of the loop; nothing is sent again after it */

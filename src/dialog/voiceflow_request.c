@@ -87,7 +87,7 @@ static void log_refusal(const struct voiceflow_request *r, int status,
 	char why[VOICEFLOW_WHY_SIZE];
 
 	voiceflow_why(why, body, n);
-	if (strstr(why, r->prm.secret))
+	if (r->prm.secret || str_quotes(why, r->prm.key))
 		str_copy(why, sizeof(why), "***");
 	log_warn(r->prm.call_id, "voiceflow refused", "status=%d why=\"%s\"",
 		 status, LOG_STR(why));

@@ -76,7 +76,7 @@ static int talk_turn(struct dialog_session *ds, const struct dialog_turn *turn)
 	if (err)
 		return err;
 
-	err = post_turn(&t->p, body);
+	err = post_turn(&t->p, turn, body);
 	json_decref(body);
 	if (!err)
 		++t->turns;

@@ -25,6 +25,7 @@ struct token {
 	const struct net *net;
 	char *url;
 	char *body; /* secret */
+	char *secret;
 	char *value;
 	uint64_t until_ms;
 	uint32_t timeout_ms;
@@ -80,7 +81,8 @@ static void done_handler(int err, const struct http_resp *resp, void *arg)
 	if (!err && resp->status != STATUS_OK) {
 		vendor_error(says, resp->body, resp->bodyc);
 		log_warn(NULL, "no token for the voice",
-			 "status=%d says=\"%s\"", resp->status, LOG_STR(says));
+			 "status=%d says=\"%s\"", resp->status,
+			 str_quotes(says, t->secret) ? "***" : LOG_STR(says));
 		err = EREMOTEIO;
 	}
 	if (!err)
@@ -138,6 +140,7 @@ static void destructor(void *arg)
 		list_unlink(t->waitl.head);
 	mem_deref(t->url);
 	(void)str_wipe(t->body);
+	(void)str_wipe(t->secret);
 	(void)str_wipe(t->value);
 }
 
@@ -154,6 +157,8 @@ int token_alloc(struct token **tp, const struct net *net, const char *url,
 	t->net = net;
 	t->timeout_ms = timeout_ms;
 	err = str_dup(&t->url, url);
+	if (!err)
+		err = str_dup(&t->secret, secret);
 	if (!err) {
 		body = json_pack("{s:s, s:s}", "client_id", id,
 				 "client_secret", secret);

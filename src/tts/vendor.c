@@ -115,8 +115,7 @@ static void log_failure(const struct request *r, int err,
 
 	if (res->textc)
 		vendor_error(says, res->text, res->textc);
-	if ((*v->key && strstr(says, v->key)) ||
-	    (str_isset(r->token) && strstr(says, r->token)))
+	if (str_quotes(says, v->key) || str_quotes(says, r->token))
 		str_copy(says, sizeof(says), "***");
 	log_warn(NULL, "voice failed",
 		 "voice=%s status=%d says=\"%s\" err=\"%s\"", v->ops->be->name,

@@ -3,7 +3,6 @@ import json
 import math
 import struct
 import subprocess
-import threading
 import wave
 
 from caller import SILENCE

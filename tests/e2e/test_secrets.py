@@ -153,3 +153,58 @@ def test_words_of_the_embedded_recogniser(t):
         wait_for(lambda: server.turns[-1][0] == "speech", "a turn")
     said = server.turns[-1][1]
     assert said and said not in server.log, said
+
+
+KEY = "VF.DM.0123456789abcdef.s3cret"
+NUMBER = "4 ?7 ?2 ?9"
+
+
+class Parrot(http.server.BaseHTTPRequestHandler):
+    """A server that understands nothing, and says what it was told"""
+
+    def do_POST(self):
+        said = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        number = re.search(NUMBER, said)
+        self.server.told += number is not None
+        why = f"{number and number[0]}, {self.headers['Authorization']}?"
+        body = json.dumps({"error": {"message": why}, "message": why}).encode()
+        if '"launch"' in said:  # Voiceflow would be told nothing else
+            body = b"[]"
+        refused = body != b"[]"
+        self.server.refused += refused
+        self.send_response(422 if refused else 200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_PATCH = do_PUT = do_POST
+
+    def log_message(self, *args):
+        pass
+
+
+def test_errors_quote_no_secret(t):
+    """A server may repeat in an error what it was sent: the number, the key"""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Parrot) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        for scheme in "webhook", "rasa", "openai", "voiceflow":
+            server.told = server.refused = 0
+            daemon = t.daemon(
+                DIALOG_URL=f"{scheme}+http://127.0.0.1:{server.server_port}",
+                DIALOG_KEY=KEY, VOICEFLOW_API_KEY=KEY, DIALOG_MODEL="m",
+                LOG_TRANSCRIPTS="true", LOG_LEVEL="debug",
+                DTMF_SENSITIVE="true")
+            caller = t.caller(daemon).start()
+            daemon.wait_line('event="dialog open"')
+            for key in "4729#":
+                caller.dtmf(key)
+            wait_for(lambda: server.told, "the number")
+            wait_for(lambda: daemon.output().count('refused"')
+                     == server.refused, "all refusals logged")
+            caller.hang_up()
+            daemon.wait_idle()
+            daemon.end()
+            told = re.search(f"event=.*({NUMBER}|{KEY}).*", daemon.output())
+            assert not told, (scheme, told)
+        server.shutdown()

@@ -86,6 +86,32 @@ static void test_printf_dup(void **state)
 	assert_false(str_eq_secret("abc", "abcd"));
 }
 
+static void test_quotes(void **state)
+{
+	static const struct {
+		const char *text, *secret;
+		bool quotes;
+	} tests[] = {
+		{"no such key: abcdefgh!", "abcdefgh", true},
+		{"abcdefgh", "abcdefgh", true},
+		{"a key abcd", "abcdefgh", true}, /* and here it was cut */
+		{"abcdefg", "abcdefgh", true},
+		{"a key abc", "abcdefgh", false}, /* may be anything */
+		{"a key abcd?", "abcdefgh", false},
+		{"abc", "abcdefgh", false},
+		{"", "abcdefgh", false},
+		{"a key", "", false},
+		{"a key", NULL, false},
+		{"", "", false},
+		{"x", "x", true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(tests); i++)
+		assert_int_equal(str_quotes(tests[i].text, tests[i].secret),
+				 tests[i].quotes);
+}
+
 static void test_wipe(void **state)
 {
 	char *s = NULL, *seen;
@@ -103,6 +129,7 @@ static void test_wipe(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_quotes),
 		cmocka_unit_test(test_wipe),
 		cmocka_unit_test(test_url_mask_hides_secrets),
 		cmocka_unit_test(test_utf8),

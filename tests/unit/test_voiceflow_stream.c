@@ -242,7 +242,7 @@ static int send_request(struct fixture *f, struct owner *o)
 	struct voiceflow_request_param prm = {.net = &f->net,
 					      .method = "POST",
 					      .headerv = headerv,
-					      .secret = KEY,
+					      .key = KEY,
 					      .stream = true,
 					      .timeout_ms = SHORT_MS};
 	int err = str_dup(&prm.call_id, "CA1");
