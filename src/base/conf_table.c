@@ -54,8 +54,9 @@ const struct conf_item conf_itemv[] = {
 #undef GROUP
 #define GROUP "Speech recogniser"
 	URL("asr.server_url", asr_url, "",
-	    "recogniser: grpc://host:port or grpcs:// (Axy); pocketsphinx: is "
-	    "embedded and the default"),
+	    "recogniser: grpc://host:port or grpcs:// (Axy), ?rate=8000 for 8 "
+	    "kHz instead of 16, &block=60 to 100 ms a message (100); "
+	    "pocketsphinx: is embedded and the default"),
 	STR("asr.ca_file", asr_ca_file, "",
 	    "further certificates (PEM) to trust for it"),
 	U32("asr.replay_ms", asr_replay_ms, "4000", 0, 30000, "ms",
