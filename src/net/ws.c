@@ -299,12 +299,14 @@ static void close_for(struct ws *ws, int code, const char *reason)
 /** A piece of a frame, or a whole one; n is 0 for an empty one */
 void ws_received(struct ws *ws, const char *p, size_t n)
 {
-	bool frame_ends = !lws_remaining_packet_payload(ws->wsi);
-	bool ends = frame_ends && lws_is_final_fragment(ws->wsi);
+	bool frame_ends, ends;
 
+	/* what was on its way when we hung up comes even without wsi */
 	if (!ws->open || ws->closing)
 		return;
 
+	frame_ends = !lws_remaining_packet_payload(ws->wsi);
+	ends = frame_ends && lws_is_final_fragment(ws->wsi);
 	if (ws->msgc + n > WS_MESSAGE_MAX) {
 		close_for(ws, WS_TOO_BIG, "message too long");
 		return;

@@ -295,6 +295,27 @@ static void test_server_closes_in_its_handler(void **state)
 	teardown(f);
 }
 
+/* Who does not answer our close frame but goes on may do so at the moment when
+ * we give up waiting */
+static void test_goes_on_when_the_close_is_overdue(void **state)
+{
+	enum { CLOSE_MS = 100, BUSY_MS = 1000 };
+	struct fixture *f = setup_with(
+		(struct httpd_param){.ws_close_ms = CLOSE_MS});
+	struct client *c = ws_client(f);
+
+	(void)state;
+	ws_close(f->ws, WS_GOING_AWAY, NULL);
+	put_text(c, "on and on");
+	usleep(BUSY_MS * 1000); /* the loop has other things to do */
+	WAIT_FOR(f, f->closes == 1);
+	assert_int_equal(f->code, WS_GOING_AWAY);
+	PUMP_UNTIL(c, c->eof || c->err);
+	assert_int_equal(f->texts, 0);
+	client_free(c);
+	teardown(f);
+}
+
 static void test_peer_vanishes(void **state)
 {
 	struct fixture *f = setup();
@@ -566,6 +587,7 @@ int main(void)
 		cmocka_unit_test(test_binary_is_counted),
 		cmocka_unit_test(test_server_closes),
 		cmocka_unit_test(test_server_closes_in_its_handler),
+		cmocka_unit_test(test_goes_on_when_the_close_is_overdue),
 		cmocka_unit_test(test_peer_vanishes),
 		cmocka_unit_test(test_ping_needs_no_answer),
 		cmocka_unit_test(test_no_memory_for_the_queue),
