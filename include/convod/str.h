@@ -79,8 +79,8 @@ CV_NODISCARD int base64_decode(uint8_t *dst, size_t *dstc, const char *src,
 			       size_t len);
 
 /**
- * Copy a URL for a log: user and password, and the values of query
- * parameters that look secret (token, key, secret, password), become "***"
+ * Copy a URL for a log: user and password, a fragment, and the values of query
+ * parameters that look secret (token, key, secret, password …) become "***"
  *
  * @return dst
  */

@@ -171,27 +171,35 @@ bool utf8_is_valid(const char *s, size_t len)
 	return true;
 }
 
+/* `code` is how Azure's functions know their callers; a languageCode isn't */
 static bool is_secret_name(const char *s, size_t n)
 {
-	static const char *const namev[] = {"token", "key", "secret",
-					    "password", "signature"};
+	static const char *const endv[] = {"token", "key", "secret",
+					   "password", "signature"};
+	static const char *const namev[] = {"pass", "pwd", "auth", "code",
+					    "sig"};
 
+	for (size_t i = 0; i < ARRAY_SIZE(endv); i++) {
+		size_t m = strlen(endv[i]);
+
+		if (n >= m && !strncasecmp(s + n - m, endv[i], m))
+			return true;
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(namev); i++) {
-		size_t m = strlen(namev[i]);
-
-		if (n >= m && !strncasecmp(s + n - m, namev[i], m))
+		if (n == strlen(namev[i]) && !strncasecmp(s, namev[i], n))
 			return true;
 	}
 
 	return false;
 }
 
-/* The query, with secret values as stars */
+/* The query, with secret values as stars; a fragment is never sent, so nobody
+ * misses it */
 static void mask_query(FILE *f, const char *q)
 {
-	while (*q) {
-		size_t n = strcspn(q, "&");
-		size_t name = strcspn(q, "=&");
+	while (*q && *q != '#') {
+		size_t n = strcspn(q, "&#");
+		size_t name = strcspn(q, "=&#");
 
 		if (name < n && is_secret_name(q, name))
 			fprintf(f, "%.*s=***", (int)name, q);
@@ -199,9 +207,26 @@ static void mask_query(FILE *f, const char *q)
 			fprintf(f, "%.*s", (int)n, q);
 
 		q += n;
-		if (*q)
+		if (*q == '&')
 			fputc(*q++, f);
 	}
+	if (*q)
+		fputs("#***", f);
+}
+
+/* What follows a host's colon. A password with a slash ends the authority too
+ * early: no URL, but what some write, and then see in an error. */
+static bool is_port(const char *authority, size_t n)
+{
+	const char *colon = memchr(authority, ':', n);
+	size_t digits;
+
+	if (!colon || *authority == '[')
+		return true;
+
+	digits = strspn(colon + 1, "0123456789");
+
+	return colon + 1 + digits == authority + n;
 }
 
 char *url_mask(char *dst, size_t size, const char *url)
@@ -219,19 +244,19 @@ char *url_mask(char *dst, size_t size, const char *url)
 	rest = rest ? rest + 3 : url;
 	authority = strcspn(rest, "/?#");
 	at = memrchr(rest, '@', authority);
+	if (!at && !is_port(rest, authority))
+		at = strrchr(rest, '@');
 	fwrite(url, 1, (size_t)(rest - url), f);
 	if (at) {
 		fputs("***", f);
 		rest = at;
 	}
 
-	query = strchr(rest, '?');
-	if (query) {
-		fprintf(f, "%.*s", (int)(query + 1 - rest), rest);
-		mask_query(f, query + 1);
-	} else {
-		fputs(rest, f);
-	}
+	query = rest + strcspn(rest, "?#");
+	fwrite(rest, 1, (size_t)(query - rest), f);
+	if (*query == '?')
+		fputc(*query++, f);
+	mask_query(f, query);
 
 	fclose(f);
 	dst[size - 1] = '\0';

@@ -11,10 +11,22 @@ static void test_url_mask_hides_secrets(void **state)
 		{"http://u:p@host/x", "http://***@host/x"},
 		{"http://u:p@w@host/x", "http://***@host/x"},
 		{"http://host/a@b", "http://host/a@b"},
+		{"http://host:80/a@b", "http://host:80/a@b"},
+		{"http://[::1]:80/a@b", "http://[::1]:80/a@b"},
+		{"http://u:p/w@host/x", "http://***@host/x"},
+		{"http://u:p#w?@host", "http://***@host"},
 		{"http://h/x?token=abc&rate=8000",
 		 "http://h/x?token=***&rate=8000"},
 		{"http://h/x?API_KEY=abc", "http://h/x?API_KEY=***"},
 		{"http://h/x?key", "http://h/x?key"},
+		/* Azure's functions and storage */
+		{"http://h/x?code=abc", "http://h/x?code=***"},
+		{"http://h/x?sv=1&sig=abc", "http://h/x?sv=1&sig=***"},
+		{"http://h/x?auth=a&pass=b&pwd=c",
+		 "http://h/x?auth=***&pass=***&pwd=***"},
+		{"http://h/x?languageCode=is", "http://h/x?languageCode=is"},
+		{"http://h/x#token=abc", "http://h/x#***"},
+		{"http://h/x?a=b#abc", "http://h/x?a=b#***"},
 		{"", ""},
 	};
 	char buf[128];
