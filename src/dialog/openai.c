@@ -264,8 +264,11 @@ static int take_bytes(struct chat *c, const uint8_t *p, size_t n)
 		if (!c->whole)
 			err = sse_alloc(&c->sse, 0, false, event_handler, c);
 		/* now it is certain what the refusal was about */
-		if (!c->tools)
+		if (!c->tools && !c->o->no_tools) {
 			c->o->no_tools = true;
+			log_warn(c->s.call_id, "model takes no tools",
+				 "hint=\"it cannot end or transfer calls\"");
+		}
 	}
 
 	if (c->whole)

@@ -136,14 +136,18 @@ def test_odd_models_are_understood(t):
         "two": {"mode": "think", "text": "Tveir."},
         "three": {"mode": "whole", "text": "Three."},
         "four": {"mode": "busy", "text": "Four."},
-        "five": {"mode": "no-tools", "text": "Five."}})
+        "five": {"mode": "no-tools", "text": "Five."},
+        "six": {"mode": "no-tools", "text": "Six."}})
     for n, said in enumerate(("Einn \u00fe\u00e6\u00f6", "Tveir", "Three",
-                              "Four", "Five"), 1):
+                              "Four", "Five", "Six"), 1):
         bot.caller.say(words(n))
         bot.hears(said)
     assert not bot.daemon.find("should not")
     assert bot.daemon.metric("turns_failed_total") == 0
     assert bot.daemon.metric("dialog_again_total") == 2
+    # said once: from then on it is not offered any
+    assert len([line for line in bot.daemon.lines
+                if "model takes no tools" in line]) == 1
     bot.end()
 
 
