@@ -194,8 +194,8 @@ const struct conf_item conf_itemv[] = {
 	BOOL("dtmf.ignore_speech", dtmf_ignore_speech, "false",
 	     "what is said while keys are collected does not count"),
 	BOOL("dtmf.sensitive", dtmf_sensitive, "false",
-	     "keys are kept out of logs, transcripts and recordings, their tones "
-	     "too"),
+	     "keys, their tones, and what is said until the answer to them is "
+	     "heard, are kept out of logs, transcripts and recordings"),
 
 #undef GROUP
 #define GROUP "Silence and waiting"

@@ -40,7 +40,8 @@
  * The two are independent: the bot may speak while it listens and while it
  * thinks (an answer that comes in pieces).
  *
- *	echo.c tells hear.c what the bot itself has said
+ *	echo.c tells hear.c what the bot itself has said, secret.c whether what
+ *	the caller gives is for nobody's eyes
  *	hear.c, keys.c ──▶ turn.c ──▶ (dialog manager) ──▶ answer.c ──▶ reply.c
  *	       └────▶ floor.c ◀───────────────────────────────────────────┘
  *	wait.c watches the silence

@@ -161,6 +161,19 @@ void secrecy_started(struct sim *s, const struct utterance_note *u)
 
 /* ----------------------------------------------------------------- rules */
 
+/* Of several numbers one may have been sent, and another waits */
+static bool has_keys(const struct watch *w)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(w->keyv); i++) {
+		const struct given_note *n = &w->keyv[i];
+
+		if (n->masked || n->given > n->sent + n->unsent)
+			return true;
+	}
+
+	return false;
+}
+
 /* All that was given has been sent, and answered; nobody says anything */
 static bool is_over(const struct sim *s)
 {
@@ -171,7 +184,7 @@ static bool is_over(const struct sim *s)
 	if (!n->ever)
 		return true;
 
-	return n->heard_ms && !n->asked && !n->given && !n->keyed &&
+	return n->heard_ms && !n->asked && !n->given && !has_keys(w) &&
 	       !w->in_flight && !w->held && !s->caller.speaking &&
 	       s->now_ms > quiet + QUIET_MS + s->plan.prm.endpoint_ms +
 				   SIM_STALL_MAX_MS;
