@@ -167,6 +167,10 @@ bool voiceflow_request_let_go(struct voiceflow_request *r)
 {
 	bool waiting = tmr_is_running(r->tmr);
 
+	/* for the next turn too: the timer that runs is of the first time */
+	if (r->let_go)
+		return false;
+
 	r->again = r->let_go = true;
 	r->over = r->over || waiting;
 	if (r->over)

@@ -398,6 +398,11 @@ static void test_late_turn_is_waited_for(void **state)
 	/* the wait counts to the next one's time */
 	assert_int_equal(converse(f, DIALOG_SPEECH, "lost"), ETIMEDOUT);
 	assert_int_equal(turn(f, DIALOG_SPEECH, "two"), 0);
+	for (int i = 0; i < 100; i++) {
+		loop_turn(f->net.loop, false);
+		usleep(1000);
+	}
+	assert_int_equal(world.interacts, 2);
 	go();
 	run_until(f, &f->done, 4);
 	assert_int_equal(f->done_err, 0);
