@@ -164,7 +164,19 @@ class Peer(Process):
         super().__init__([PYTHON, str(PEERS / script), *args], env, cwd,
                          subprocess.PIPE)
         self.name = script
+        if "--later" in args:
+            self.wait_line('"ready"')
+        else:
+            self.listens()
+
+    def listens(self):
         self.port = int(self.wait_line(r'port"?[=: ]+(\d{2,5})')[1])
+
+    def listen(self):
+        """One that was to do so later"""
+        self.proc.stdin.write(b"\n")
+        self.proc.stdin.flush()
+        self.listens()
 
     def kill(self):
         """Its port stays free, for the one that takes its place"""

@@ -89,11 +89,14 @@ def test_recogniser_is_killed_and_comes_back(t):
     axy.wait_line(r'"final".*"one two"')
     quiet(caller)
 
+    another = t.peer("axy_server.py", "--port", str(axy.port), "--later")
     axy.kill()
     daemon.wait_metric("asr_streams_broken_total")
-    caller.say(words(3, 4))  # while nobody listens
-    axy = t.peer("axy_server.py", "--port", str(axy.port))
-    axy.wait_line(r'"final".*"three four"')
+    rest = words(4)
+    caller.say(words(3, end_ms=0) + rest)
+    wait_for(lambda: len(caller.speech) <= len(rest), "while nobody listens")
+    another.listen()
+    another.wait_line(r'"final".*"three four"')
     assert daemon.metric("asr_samples_replayed_total") > 0
     caller.hang_up()
     daemon.wait_idle()

@@ -242,7 +242,7 @@ def flood(port, dice, stop):
         held.append(sock)
         if len(held) > 300:
             held.pop(dice.randrange(len(held))).close()
-        time.sleep(0.002)
+        time.sleep(0.01)  # a flood for a slow machine, too
     for sock in held:
         sock.close()
 

@@ -104,7 +104,7 @@ def test_barge_in_closes_the_connection(t):
     """and the model learns what was heard, no more"""
     long = "This is a sentence that nobody wants to hear to its very end. "
     bot = model(t, "--token-ms", "60", GREETING="none", BARGE_IN_MODE="words",
-                BARGE_IN_WORDS=1,
+                BARGE_IN_WORDS=1, DIALOG_TIMEOUT_MS=60000,
                 replies={"one": long * 40, "two": "All right."})
     bot.caller.say(words(1))
     wait_for(lambda: len(bot.caller.heard) > 16000, "two seconds of it")

@@ -22,6 +22,8 @@ Flags
   --delay MS       Wait before each final
   --loud N         Mean absolute sample from which on it hears (800)
   --silence MS     What ends an utterance, if not what is said above
+  --later          Listen when a line comes on standard input: to start takes
+                   longer than a caller's words are kept
   --tls CERT KEY   Serve TLS
   --max-streams N  SETTINGS_MAX_CONCURRENT_STREAMS
   --fault NAME[:MS] Misbehave in every stream, after MS of audio (default 0):
@@ -375,7 +377,11 @@ def main():
     parser.add_argument("--max-streams", type=int)
     parser.add_argument("--fault")
     parser.add_argument("--once", action="store_true")
+    parser.add_argument("--later", action="store_true")
     args = parser.parse_args()
+    if args.later:
+        report(event="ready")
+        sys.stdin.readline()
 
     axy = Axy(args)
     options = []
