@@ -397,6 +397,8 @@ void rules_acted(struct sim *s, const struct dialog_act *act, uint32_t note)
 		sim_count(s, COUNT_COLLECT);
 		secrecy_collect(s, act);
 	}
+	if (!a && act->uninterruptible)
+		w->protected_ms = s->now_ms;
 	if (!a || a->accepted)
 		return;
 

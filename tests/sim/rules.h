@@ -241,9 +241,11 @@ struct watch {
 	uint32_t actc;
 	uint16_t act_of_wordv[SIM_WORDS_MAX]; /* index + 1 */
 	bool askedv[SIM_WORDS_MAX];
-	uint64_t dropped_ms; /* speech was stopped last */
-	uint64_t sorry_ms;   /* the last apology was asked for, or heard */
-	unsigned nobodys;    /* frames in a row that say nothing */
+	uint64_t dropped_ms;   /* speech was stopped last */
+	uint64_t protected_ms; /* of audio without words: we can't tell which
+				* utterance it becomes */
+	uint64_t sorry_ms;     /* the last apology was asked for, or heard */
+	unsigned nobodys;      /* frames in a row that say nothing */
 	bool filler;
 	uint64_t progress_ms;
 

@@ -465,6 +465,9 @@ void rules_hold(struct sim *s)
 /* Is what comes next, and was not asked for yet? */
 static bool is_next_protected(const struct watch *w)
 {
+	if (w->protected_ms > w->dropped_ms)
+		return true;
+
 	for (uint32_t i = 0; i < w->actc; i++) {
 		const struct act_note *a = &w->actv[i];
 
