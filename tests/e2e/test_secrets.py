@@ -31,7 +31,7 @@ class Clerk(http.server.BaseHTTPRequestHandler):
         self.server.turns.append((turn["kind"], turn["text"]))
         self.server.may_answer.wait(60)
         acts = {"say": "Thank you."} if turn["text"] else self.server.opening
-        if turn["text"] == "eleven":
+        if turn["text"].endswith("eleven"):
             acts = {"type": "play", "url": f"http://{self.headers['Host']}/"}
         self.reply("application/json", json.dumps(acts).encode())
 
@@ -131,14 +131,14 @@ def test_number_in_pieces_is_nowhere(t):
         caller.say(words(11))
         wait_for(lambda: len(caller.speech) < 8 * 800, "the third begins")
         server.may_answer.set()
-        wait_for(lambda: ("speech", "eleven") in server.turns, "three")
+        wait_for(lambda: server.turns[-1][1].endswith("eleven"), "three")
         wait_for(lambda: caller.heard.count(bytes([ulaw(BEEP)])) > 600,
                  "the answer")
-        pass_time(daemon, 3)
+        pass_time(daemon, 4)
         caller.say(words(9))
         wait_for(lambda: ("speech", "nine") in server.turns, "a word")
         wait_for(lambda: not caller.speech, "all of it said")
-    assert ("speech", "seven") in server.turns, server.turns
+    assert any("seven" in text for _, text in server.turns), server.turns
     assert 'text="nine"' in server.log
     logged = re.search(".*(four|seven|eleven).*", server.log)
     assert (server.sounds, logged) == (1, None), (server.sounds, logged)
