@@ -52,17 +52,31 @@ static bool is_kept(const struct sim *s)
 	       !(s->forgetful && s->watch.in_flight);
 }
 
+/* Is there a key that was not sent? Of several numbers one may have been, and
+ * another waits; those that end a number are not part of it. */
+static bool has_keys(const struct watch *w)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(w->keyv); i++) {
+		const struct given_note *n = &w->keyv[i];
+
+		if (!strchr("*#", (char)i) &&
+		    (n->masked || n->given > n->sent + n->unsent))
+			return true;
+	}
+
+	return w->secret.keyed;
+}
+
 /* ---------------------------------------------------------------- events */
 
 /** The dialog manager asks for keys */
 void secrecy_collect(struct sim *s, const struct dialog_act *act)
 {
 	struct secret_note *n = &s->watch.secret;
-
 	bool sensitive = act->sensitive || s->plan.prm.keys_sensitive;
 
 	/* a key before that may be all of the number */
-	n->asked = sensitive && !n->keyed;
+	n->asked = sensitive && !has_keys(&s->watch);
 	n->ever |= sensitive;
 }
 
@@ -160,19 +174,6 @@ void secrecy_started(struct sim *s, const struct utterance_note *u)
 }
 
 /* ----------------------------------------------------------------- rules */
-
-/* Of several numbers one may have been sent, and another waits */
-static bool has_keys(const struct watch *w)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(w->keyv); i++) {
-		const struct given_note *n = &w->keyv[i];
-
-		if (n->masked || n->given > n->sent + n->unsent)
-			return true;
-	}
-
-	return false;
-}
 
 /* All that was given has been sent, and answered; nobody says anything */
 static bool is_over(const struct sim *s)
