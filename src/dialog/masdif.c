@@ -43,7 +43,7 @@ struct masdif {
 	uint32_t timeout_ms;
 };
 
-struct session {
+struct talk {
 	struct dialog_session ds; /* first */
 	struct masdif *masdif;    /* the same as ds.dialog */
 	char *call_id;
@@ -60,18 +60,18 @@ struct session {
 	struct loop_flush flush; /* ends a turn that has nothing to say */
 };
 
-static int create(struct session *s);
-static int ask(struct session *s);
+static int create(struct talk *s);
+static int ask(struct talk *s);
 
 /* The one reference besides ours is the user's */
-static bool is_dropped(const struct session *s)
+static bool is_dropped(const struct talk *s)
 {
 	return mem_nrefs(s) == 1;
 }
 
 /* ----------------------------------------------------------------- turn */
 
-static void done(struct session *s, int err)
+static void done(struct talk *s, int err)
 {
 	s->asking = false;
 	s->req = mem_deref(s->req);
@@ -83,7 +83,7 @@ static void done(struct session *s, int err)
 	s->ds.h.doneh(err, s->ds.arg);
 }
 
-static void act(struct session *s, enum dialog_act_type type, const char *text,
+static void act(struct talk *s, enum dialog_act_type type, const char *text,
 		const char *url)
 {
 	const struct dialog_act a = {
@@ -97,7 +97,7 @@ static void act(struct session *s, enum dialog_act_type type, const char *text,
 }
 
 /** Is the turn whose reply is being given still wanted? */
-static bool is_wanted(const struct session *s, unsigned turn)
+static bool is_wanted(const struct talk *s, unsigned turn)
 {
 	return !is_dropped(s) && s->asking && s->turn == turn;
 }
@@ -106,8 +106,7 @@ static bool is_wanted(const struct session *s, unsigned turn)
  * The audio speaks all the texts at once (dialog.md 7.5, point 1), so the
  * first attachment stands for them: what can't be fetched is spoken instead.
  */
-static int play(struct session *s, const struct masdif_reply *r,
-		unsigned *played)
+static int play(struct talk *s, const struct masdif_reply *r, unsigned *played)
 {
 	unsigned turn = s->turn;
 
@@ -129,7 +128,7 @@ static int play(struct session *s, const struct masdif_reply *r,
 	return 0;
 }
 
-static void reply(struct session *s, const struct http_resp *resp)
+static void reply(struct talk *s, const struct http_resp *resp)
 {
 	struct masdif_reply *r;
 	unsigned turn = s->turn, played = 0;
@@ -152,7 +151,7 @@ static void reply(struct session *s, const struct http_resp *resp)
 
 static void turn_handler(int err, const struct http_resp *resp, void *arg)
 {
-	struct session *s = mem_ref(arg);
+	struct talk *s = mem_ref(arg);
 
 	s->req = mem_deref(s->req);
 	if (!err && resp->status == STATUS_NOT_FOUND && !s->recreated) {
@@ -182,7 +181,7 @@ out:
 /* ---------------------------------------------------------------- create */
 
 /** @return true if it goes on with another try */
-static bool try_again(struct session *s, int err)
+static bool try_again(struct talk *s, int err)
 {
 	if (!s->opening || s->reopened || err == ETIMEDOUT || err == ENOMEM)
 		return false;
@@ -192,7 +191,7 @@ static bool try_again(struct session *s, int err)
 	return !create(s);
 }
 
-static void opened(struct session *s, int err)
+static void opened(struct talk *s, int err)
 {
 	s->opening = false;
 	s->ds.h.openh(err, err ? "" : s->id, s->ds.arg);
@@ -200,7 +199,7 @@ static void opened(struct session *s, int err)
 
 static void create_handler(int err, const struct http_resp *resp, void *arg)
 {
-	struct session *s = mem_ref(arg);
+	struct talk *s = mem_ref(arg);
 
 	s->req = mem_deref(s->req);
 	if (!err && resp->status != STATUS_OK &&
@@ -231,7 +230,7 @@ out:
 /* ------------------------------------------------------------- requests */
 
 /** What is left of the time that a turn, or opening, may take */
-static uint32_t time_left_ms(const struct session *s)
+static uint32_t time_left_ms(const struct talk *s)
 {
 	uint64_t ms = (clk_now_us() - s->start_us) / 1000;
 	uint32_t limit = s->masdif->timeout_ms;
@@ -239,7 +238,7 @@ static uint32_t time_left_ms(const struct session *s)
 	return ms + 1 < limit ? limit - (uint32_t)ms : 1;
 }
 
-static int request(struct session *s, const char *method, const char *id,
+static int request(struct talk *s, const char *method, const char *id,
 		   const char *body, http_done_h *doneh)
 {
 	/* without Accept errors come as HTML pages */
@@ -266,21 +265,21 @@ static int request(struct session *s, const char *method, const char *id,
 			    s);
 }
 
-static int create(struct session *s)
+static int create(struct talk *s)
 {
 	return request(s, "POST", "", "{}", create_handler);
 }
 
-static int ask(struct session *s)
+static int ask(struct talk *s)
 {
 	return request(s, "PUT", s->id, s->body, turn_handler);
 }
 
 /* -------------------------------------------------------------- session */
 
-static void session_destructor(void *arg)
+static void talk_destructor(void *arg)
 {
-	struct session *s = arg;
+	struct talk *s = arg;
 
 	list_unlink(&s->flush.le);
 	mem_deref(s->req);
@@ -291,7 +290,7 @@ static void session_destructor(void *arg)
 
 static void flush_handler(void *arg)
 {
-	struct session *s = arg;
+	struct talk *s = arg;
 
 	if (s->asking)
 		done(s, 0);
@@ -301,13 +300,13 @@ static int masdif_open(struct dialog_session **sp, struct dialog *d,
 		       const struct dialog_call *call,
 		       const struct dialog_handlers *h, void *arg)
 {
-	struct session *s;
+	struct talk *s;
 	int err;
 
 	if (!sp || !d || !h || !h->openh || !h->acth || !h->doneh)
 		return EINVAL;
 
-	s = mem_zalloc(sizeof(*s), session_destructor);
+	s = mem_zalloc(sizeof(*s), talk_destructor);
 	if (!s)
 		return ENOMEM;
 
@@ -331,7 +330,7 @@ static int masdif_open(struct dialog_session **sp, struct dialog *d,
 	return err;
 }
 
-static int print_turn(struct session *s, const struct dialog_turn *t)
+static int print_turn(struct talk *s, const struct dialog_turn *t)
 {
 	struct dialog_turn turn = *t;
 
@@ -343,10 +342,10 @@ static int print_turn(struct session *s, const struct dialog_turn *t)
 
 static int masdif_turn(struct dialog_session *ds, const struct dialog_turn *t)
 {
-	struct session *s = (struct session *)ds;
+	struct talk *s = CONTAINER_OF(ds, struct talk, ds);
 	int err;
 
-	if (!s || !t || !t->text)
+	if (!t || !t->text)
 		return EINVAL;
 	if (s->asking)
 		return EBUSY;
@@ -377,9 +376,9 @@ static int masdif_turn(struct dialog_session *ds, const struct dialog_turn *t)
 
 static void masdif_cancel(struct dialog_session *ds)
 {
-	struct session *s = (struct session *)ds;
+	struct talk *s = CONTAINER_OF(ds, struct talk, ds);
 
-	if (!s || !s->asking)
+	if (!s->asking)
 		return;
 
 	++s->turn;
