@@ -22,7 +22,8 @@
 #include "http_priv.h"
 
 enum {
-	SKIP_MAX_BYTES = 65536, /* body of a redirect, thrown away */
+	SKIP_MAX_BYTES = 65536,    /* body of a redirect, thrown away */
+	SHARE_MAX_BYTES = 1 << 17, /* at once: 10 ms if it is all events */
 	RETRY_AFTER_MAX_S = 86400,
 };
 
@@ -88,10 +89,12 @@ static size_t write_callback(char *p, size_t one, size_t n, void *arg)
 	(void)one;
 	if (!x->req)
 		return 0; /* dropped: end it */
-	/* The flush would do it, but as long as a fast peer has more libcurl
-	 * does not come back from reading (7.88). It keeps this piece. */
-	if (x->paused) {
+	/* As long as a fast peer has more libcurl does not come back from
+	 * reading (7.88): neither to the flush, which would pause it, nor to
+	 * all other calls. It keeps this piece. */
+	if (x->paused || x->share >= SHARE_MAX_BYTES) {
 		x->held = true;
+		tmr_start(x->client->tmr_share, 0);
 		return CURL_WRITEFUNC_PAUSE;
 	}
 
@@ -99,6 +102,7 @@ static size_t write_callback(char *p, size_t one, size_t n, void *arg)
 	(void)curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
 	x->skip = is_redirect(x, status);
 	x->seen += n;
+	x->share += n;
 	if (x->seen > (x->skip ? SKIP_MAX_BYTES : x->body_max))
 		x->fail = EOVERFLOW;
 	else if (x->skip)
@@ -327,7 +331,7 @@ static int begin_hop(struct xfer *x)
 
 	x->judged = v == HTTP_JUDGE;
 	x->skip = x->held = x->refused = false;
-	x->seen = 0;
+	x->seen = x->share = 0;
 	if (x->paused)
 		loop_flush_later(x->client->loop, &x->client->flush);
 	code = curl_easy_setopt(x->easy, CURLOPT_URL, x->url);
@@ -427,6 +431,7 @@ int xfer_start_or_pause(struct xfer *x)
 		return 0;
 
 	x->held = x->paused;
+	x->share = 0;
 	x->last_ms = loop_now_ms(x->client->loop);
 	code = curl_easy_pause(x->easy,
 			       x->held ? CURLPAUSE_RECV : CURLPAUSE_CONT);

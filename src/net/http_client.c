@@ -301,6 +301,14 @@ static void flush_handler(void *arg)
 	mem_deref(c);
 }
 
+/* The others had their turn meanwhile */
+static void share_handler(void *arg)
+{
+	struct http_client *c = arg;
+
+	loop_flush_later(c->loop, &c->flush);
+}
+
 static void client_destructor(void *arg)
 {
 	struct http_client *c = arg;
@@ -309,6 +317,7 @@ static void client_destructor(void *arg)
 	if (c->multi)
 		(void)curl_multi_cleanup(c->multi);
 	mem_deref(c->tmr);
+	mem_deref(c->tmr_share);
 	mem_raw_free(c->portv);
 }
 
@@ -333,6 +342,8 @@ int http_client_alloc(struct http_client **cp, struct loop *l)
 	c->flush.h = flush_handler;
 	c->flush.arg = c;
 	err = tmr_alloc(&c->tmr, l, timer_handler, c);
+	if (!err)
+		err = tmr_alloc(&c->tmr_share, l, share_handler, c);
 	if (err)
 		goto out;
 

@@ -15,6 +15,7 @@ struct http_client {
 	bool use_proxy;
 	struct tmr *tmr;         /* libcurl's */
 	struct loop_flush flush; /* starts and resumes */
+	struct tmr *tmr_share;   /* resumes who had its share of a turn */
 	struct list xferl;       /* alive */
 	struct list deadl;       /* dropped while inside libcurl, owned */
 	int *portv; /* local port of the socket with this number */
@@ -50,10 +51,11 @@ struct xfer {
 	bool judged;  /* this hop's address must please addrh */
 	bool refused; /* one did not */
 
-	bool start;  /* waits for the flush */
-	bool paused; /* as the user wants it */
-	bool held;   /* as libcurl has it */
-	int fail;    /* why it must end, found while inside libcurl */
+	bool start;   /* waits for the flush */
+	bool paused;  /* as the user wants it */
+	bool held;    /* as libcurl has it */
+	int fail;     /* why it must end, found while inside libcurl */
+	size_t share; /* bytes that came since it was held last */
 
 	struct buf body;
 	size_t body_max, seen;

@@ -7,6 +7,8 @@
 #include "fake_http.h"
 #include "net_fixture.h"
 
+enum { FLOOD_BYTES = 8 << 20 };
+
 struct fixture {
 	struct fake_http server;
 	struct fake_http other; /* another origin */
@@ -76,6 +78,13 @@ static void endless(int fd)
 		usleep(2000);
 }
 
+static void flood(int fd)
+{
+	static char v[FLOOD_BYTES];
+
+	fake_answer(fd, 200, "", v, sizeof(v));
+}
+
 static void reset(int fd)
 {
 	struct linger l = {.l_onoff = 1};
@@ -125,6 +134,8 @@ static bool serve(struct fake_http *f, int fd, const char *path,
 		answer_twice(f, fd);
 	else if (!strcmp(path, "/endless"))
 		endless(fd);
+	else if (!strcmp(path, "/flood"))
+		flood(fd);
 	else if (!strcmp(path, "/hang"))
 		return true;
 	else if (!strcmp(path, "/slow"))
@@ -578,6 +589,53 @@ static void test_pause_stops_and_goes_on(void **state)
 	mem_deref(t);
 }
 
+struct flood {
+	size_t all, at_once;
+	bool done;
+};
+
+static void flood_handler(int status, const uint8_t *p, size_t n, void *arg)
+{
+	struct flood *fl = arg;
+
+	(void)status;
+	(void)p;
+	fl->all += n;
+	fl->at_once += n;
+}
+
+static void flooded_handler(int err, const struct http_resp *resp, void *arg)
+{
+	struct flood *fl = arg;
+
+	(void)resp;
+	assert_int_equal(err, 0);
+	fl->done = true;
+}
+
+/* A peer that sends as fast as it can gets its share of the loop's turns */
+static void test_flood_leaves_turns_to_others(void **state)
+{
+	struct http_param prm = {.body_max = SIZE_MAX};
+	struct fixture *f = *state;
+	struct flood fl = {0};
+	struct http_req *req;
+	char url[128];
+
+	(void)snprintf(url, sizeof(url), "%s/flood", f->server.url);
+	prm.url = url;
+	assert_int_equal(http_request(&req, f->net.http, &prm, flood_handler,
+				      flooded_handler, &fl),
+			 0);
+	while (!fl.done) {
+		fl.at_once = 0;
+		loop_turn(f->net.loop, true);
+		assert_true(fl.at_once <= FLOOD_BYTES / 8);
+	}
+	assert_int_equal(fl.all, FLOOD_BYTES);
+	mem_deref(req);
+}
+
 static void test_many_at_once(void **state)
 {
 	enum { N = 20 };
@@ -720,6 +778,7 @@ int main(void)
 		TEST(test_dropped_from_inside),
 		TEST(test_request_from_inside),
 		TEST(test_pause_stops_and_goes_on),
+		TEST(test_flood_leaves_turns_to_others),
 		TEST(test_many_at_once),
 		TEST(test_proxy_of_the_environment_is_ignored),
 		TEST(test_out_of_memory),
