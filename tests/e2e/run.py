@@ -16,6 +16,15 @@ from pathlib import Path
 from harness import Skip, Test
 
 TEST_SECONDS = 480
+LINES = 80  # of an output that are shown
+
+
+def telling(lines):
+    """The end of an output, and a sanitizer's report wherever it stands"""
+    report = next((at for at, line in enumerate(lines)
+                   if "Sanitizer: " in line), len(lines))
+    end = max(0, len(lines) - LINES)
+    return lines[report:min(report + LINES, end)] + lines[end:]
 
 
 def run(name, function, programs):
@@ -38,9 +47,8 @@ def run(name, function, programs):
 
     if problem or problems:
         for process in test.processes:
-            lines = getattr(process, "lines", [])[-80:]
             print(f"--- {getattr(process, 'name', 'not started')}")
-            print("\n".join(lines))
+            print("\n".join(telling(getattr(process, "lines", []))))
         # last: of a long log only the end may be shown
         print(problem or "", *problems, sep="\n")
     verdict = "[  FAILED  ]" if problem or problems else "[       OK ]"

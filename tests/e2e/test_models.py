@@ -24,7 +24,8 @@ class Bot:
         self.daemon = t.daemon(
             ASR_SERVER_URL=f"grpc://127.0.0.1:{self.axy.port}",
             DIALOG_URL=f"{scheme}+http://127.0.0.1:{self.peer.port}{query}",
-            LOG_TRANSCRIPTS="true", **settings)
+            # no "one moment, please": marks are counted
+            LOG_TRANSCRIPTS="true", SILENCE_LIMIT_MS=60000, **settings)
         self.caller = t.caller(self.daemon, params={
             "caller": "+15550100", "called": "+15550199"}).start()
 
