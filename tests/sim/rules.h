@@ -219,6 +219,7 @@ struct secret_note {
 	bool pressed;        /* a secret key, in this event */
 	bool open;           /* one was sent, or keyed in, and not answered */
 	bool given, keyed;   /* anything, and not sent */
+	char key;            /* the last one */
 	uint32_t turn;       /* the last one */
 	uint64_t heard_ms;   /* since when its answer is, 0: it isn't */
 	uint64_t touched_ms; /* the caller's last event */

@@ -126,6 +126,7 @@ void secrecy_key(struct sim *s, char key)
 
 	n->touched_ms = s->now_ms;
 	n->keyed = true;
+	n->key = key;
 	n->pressed = has_secret_key(text);
 	n->ever |= n->pressed;
 	if (secrecy_is_on(s) && !call_hides_keys(s->call))
@@ -153,8 +154,9 @@ void secrecy_turn(struct sim *s, const struct dialog_turn *t)
 
 	n->open |= n->asked || t->sensitive;
 	n->asked = n->given = false;
+	/* a star may have ended its number, or be one of its own */
 	if (t->kind == DIALOG_KEYS)
-		n->keyed = false;
+		n->keyed = strchr("*#", n->key) != NULL;
 	n->turn = w->turns + 1;
 	n->heard_ms = 0;
 }
