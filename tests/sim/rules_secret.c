@@ -177,7 +177,8 @@ void secrecy_started(struct sim *s, const struct utterance_note *u)
 
 /* ----------------------------------------------------------------- rules */
 
-/* All that was given has been sent, and answered; nobody says anything */
+/* All that was given has been sent, and answered; nobody says anything. What
+ * holds when the call is ending holds: no answer comes any more. */
 static bool is_over(const struct sim *s)
 {
 	const struct watch *w = &s->watch;
@@ -188,7 +189,8 @@ static bool is_over(const struct sim *s)
 		return true;
 
 	return n->heard_ms && !n->asked && !n->given && !has_keys(w) &&
-	       !w->in_flight && !w->held && !s->caller.speaking &&
+	       !w->closing_ms && !w->in_flight && !w->held &&
+	       !s->caller.speaking &&
 	       s->now_ms > quiet + QUIET_MS + s->plan.prm.endpoint_ms +
 				   SIM_STALL_MAX_MS;
 }
