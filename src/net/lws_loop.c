@@ -70,7 +70,7 @@ int lws_loop_create(struct lws_loop *ll, struct loop *l,
 /** Take the number of a closed descriptor; -1: somebody has it */
 static int take_number(int fd)
 {
-	int held;
+	int held, copy;
 
 	if (fd < 0 || fcntl(fd, F_GETFD) >= 0)
 		return -1;
@@ -78,8 +78,10 @@ static int take_number(int fd)
 	held = memfd_create("taken", MFD_CLOEXEC);
 	if (held == fd)
 		return fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	if (held >= 0)
-		(void)dup3(held, fd, O_CLOEXEC);
+	/* not dup3(): another thread may have got the number meanwhile */
+	copy = held < 0 ? -1 : fcntl(held, F_DUPFD_CLOEXEC, fd);
+	if (copy >= 0 && copy != fd)
+		(void)close(copy);
 
 	return held;
 }
