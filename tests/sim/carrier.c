@@ -215,6 +215,8 @@ int carrier_mark(struct sim *s, const char *name)
 	if (err)
 		return err;
 
+	/* it ends an utterance: the fades of the next one are its own */
+	s->watch.nobodys = 0;
 	due = MAX(arrival_ms(s), c->ends_ms);
 	if (s->plan.carrier.no_marks) {
 		sim_count(s, COUNT_MARK_LOST);

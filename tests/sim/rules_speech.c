@@ -157,7 +157,6 @@ void rules_started(struct sim *s, uint32_t utterance)
 
 	++s->watch.ops;
 	s->watch.progress_ms = s->now_ms;
-	s->watch.nobodys = 0; /* its first frame may be all fade, too */
 	if (u->state == UTT_ASKED)
 		u->state = UTT_STARTED;
 	secrecy_started(s, u);

@@ -93,12 +93,14 @@ static void check_silence(struct sim *s)
 	uint64_t since = MAX(w->pending_ms, s->carrier.sound_ms);
 	uint64_t limit = s->plan.prm.silence_limit_ms + slack(s);
 
-	if (!w->pending || w->held || is_blocked(s))
+	if (!w->pending || w->held)
 		return;
 	if (is_dry(s)) {
 		w->released_ms = s->now_ms;
 		return;
 	}
+	if (is_blocked(s))
+		return;
 
 	since = MAX(since, w->released_ms);
 	if (s->now_ms > since + limit)
