@@ -20,6 +20,7 @@
 #include <convod/mem.h>
 #include <convod/metrics.h>
 #include <convod/str.h>
+#include "background.h"
 
 struct engine {
 	struct le le;
@@ -88,6 +89,7 @@ static void *engine_thread(void *arg)
 
 	(void)metrics_thread_init();
 	(void)pthread_setname_np(pthread_self(), e->ops->name);
+	background_thread();
 	err = e->ops->init(&state, e->arg);
 	if (err)
 		log_error(NULL, "engine thread has no engine",

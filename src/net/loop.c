@@ -15,6 +15,7 @@
 #include <convod/loop.h>
 #include <convod/mem.h>
 #include <convod/metrics.h>
+#include "background.h"
 
 enum { SLOW_TURN_US = 100000 };
 
@@ -345,6 +346,7 @@ static void work_handler(uv_work_t *uv)
 {
 	struct job *j = uv->data;
 
+	background_thread(); /* libuv makes its threads when it wants to */
 	j->workh(j->arg);
 }
 

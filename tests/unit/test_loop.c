@@ -1,4 +1,5 @@
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <convod/loop.h>
 #include "test.h"
@@ -10,6 +11,7 @@ struct fixture {
 	struct loop_post post;
 	int timers, flushes, posts, done;
 	bool worked;
+	int policy;
 };
 
 static void timer_handler(void *arg)
@@ -110,6 +112,29 @@ static void test_job_runs_and_reports(void **state)
 	mem_deref(f.loop);
 }
 
+static void policy_handler(void *arg)
+{
+	struct fixture *f = arg;
+
+	f->policy = sched_getscheduler(0);
+}
+
+/* Work waits for the loop wherever both have one core, and not the reverse */
+static void test_job_gives_way(void **state)
+{
+	struct fixture f = {0};
+	int ours = sched_getscheduler(0);
+
+	(void)state;
+	assert_int_equal(loop_alloc(&f.loop), 0);
+	assert_int_equal(loop_job(f.loop, policy_handler, done_handler, &f),
+			 0);
+	loop_run(f.loop);
+	assert_int_equal(f.policy, ours == SCHED_OTHER ? SCHED_BATCH : ours);
+	assert_int_equal(sched_getscheduler(0), ours);
+	mem_deref(f.loop);
+}
+
 static void sig_handler(int signum, void *arg)
 {
 	struct fixture *f = arg;
@@ -163,6 +188,7 @@ int main(void)
 		cmocka_unit_test(test_timer_then_one_flush),
 		cmocka_unit_test(test_post_from_a_thread),
 		cmocka_unit_test(test_job_runs_and_reports),
+		cmocka_unit_test(test_job_gives_way),
 		cmocka_unit_test(test_signal),
 		cmocka_unit_test(test_out_of_memory),
 	};
