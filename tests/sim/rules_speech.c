@@ -464,13 +464,13 @@ void rules_hold(struct sim *s)
 /* Is what comes next, and was not asked for yet? */
 static bool is_next_protected(const struct watch *w)
 {
-	if (w->protected_ms > w->dropped_ms)
+	if (w->protected_ms >= w->dropped_ms && w->protected_ms)
 		return true;
 
 	for (uint32_t i = 0; i < w->actc; i++) {
 		const struct act_note *a = &w->actv[i];
 
-		if (a->accepted && a->protect && a->at_ms > w->dropped_ms &&
+		if (a->accepted && a->protect && a->at_ms >= w->dropped_ms &&
 		    !w->askedv[a->first_word])
 			return true;
 	}
