@@ -44,8 +44,7 @@ static void test_what_does_not_fit(void **state)
 		"abcdefghijklmnopqrstuvwxyz",
 		"a b c d e f g h i j k l m",
 		"\xc3\x9e\xc3\x9e\xc3\x9e\xc3\x9e\xc3\x9e\xc3\x9e\xc3\x9e",
-		"\xf0\x9d\x92\x9c\xf0\x9d\x92\x9c\xf0\x9d\x92\x9c\xf0\x9d\x92"
-		"\x9c",
+		"𝒜𝒜𝒜𝒜",
 	};
 
 	(void)state;
