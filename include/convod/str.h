@@ -30,6 +30,7 @@ static inline bool str_isset(const char *s)
 bool str_eq(const char *a, const char *b);
 bool str_caseeq(const char *a, const char *b);
 bool str_starts(const char *s, const char *prefix);
+bool str_ends(const char *s, const char *suffix);
 
 /** Compare secrets in a time that does not depend on where they differ */
 bool str_eq_secret(const char *a, const char *b);
@@ -85,6 +86,9 @@ CV_NODISCARD int base64_decode(uint8_t *dst, size_t *dstc, const char *src,
  * @return dst
  */
 char *url_mask(char *dst, size_t size, const char *url);
+
+/** Is it written with http:// or https:// in front? */
+bool url_is_http(const char *url);
 
 CV_END_DECLS
 

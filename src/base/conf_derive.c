@@ -70,25 +70,11 @@ static int check_audio_hosts(const struct conf *c, char *errbuf)
 	return EINVAL;
 }
 
-static bool is_http(const char *url)
-{
-	return !*url || str_starts(url, "http://") ||
-	       str_starts(url, "https://");
-}
-
-static bool str_ends(const char *s, const char *end)
-{
-	size_t n = strlen(s), m = strlen(end);
-
-	return n >= m && !strcmp(s + n - m, end);
-}
-
 static const char *find_wrong_carrier(const struct conf *c)
 {
 	const char *url = c->public_url;
 
-	if (*url && !str_starts(url, "http://") &&
-	    !str_starts(url, "https://") && !str_starts(url, "wss://") &&
+	if (*url && !url_is_http(url) && !str_starts(url, "wss://") &&
 	    !str_starts(url, "ws://"))
 		return "PUBLIC_URL is https:// or wss://";
 	if (str_ends(url, "/convo") || str_ends(url, "/convo/"))
@@ -106,9 +92,9 @@ static const char *find_wrong_dialog(const struct conf *c)
 	bool vendor = str_starts(c->dialog_url,
 				 "openai+https://api.openai.com");
 
-	if (!is_http(c->masdif_url))
+	if (*c->masdif_url && !url_is_http(c->masdif_url))
 		return "MASDIF_SERVER_URL is http:// or https://";
-	if (!is_http(c->voiceflow_url))
+	if (*c->voiceflow_url && !url_is_http(c->voiceflow_url))
 		return "VOICEFLOW_URL is http:// or https://";
 	if (str_starts(c->dialog_url, "voiceflow+") && !*c->voiceflow_api_key)
 		return "VOICEFLOW_API_KEY is not set, and DIALOG_URL needs it";

@@ -72,6 +72,13 @@ bool str_starts(const char *s, const char *prefix)
 	return !strncmp(s, prefix, strlen(prefix));
 }
 
+bool str_ends(const char *s, const char *suffix)
+{
+	size_t n = strlen(s), m = strlen(suffix);
+
+	return n >= m && !strcmp(s + n - m, suffix);
+}
+
 bool str_eq_secret(const char *a, const char *b)
 {
 	size_t n = strlen(a);
@@ -227,6 +234,11 @@ static bool is_port(const char *authority, size_t n)
 	digits = strspn(colon + 1, "0123456789");
 
 	return colon + 1 + digits == authority + n;
+}
+
+bool url_is_http(const char *url)
+{
+	return str_starts(url, "http://") || str_starts(url, "https://");
 }
 
 char *url_mask(char *dst, size_t size, const char *url)

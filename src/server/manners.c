@@ -156,7 +156,7 @@ static void set_greeting(struct call_param *prm, const struct conf *conf)
 		prm->greeting = CALL_GREETING_NONE;
 	} else if (*manners_greeting_file(conf)) {
 		prm->greeting = CALL_GREETING_PROMPT;
-	} else if (str_starts(s, "http://") || str_starts(s, "https://")) {
+	} else if (url_is_http(s)) {
 		prm->greeting = CALL_GREETING_SOUND;
 		prm->greeting_sound.url = prm->greeting_sound.origin = s;
 	} else {

@@ -188,17 +188,12 @@ struct url_kind {
 	const char *form; /* of such a URL; "": the log has said it */
 };
 
-static bool is_web(const char *url)
-{
-	return str_starts(url, "http://") || str_starts(url, "https://");
-}
-
 static int backend_error(int err, char *errbuf, const struct url_kind *kind,
 			 const char *url)
 {
 	char buf[256];
 	const char *masked = url_mask(buf, sizeof(buf), url);
-	const bool bare = is_web(url) && strstr(kind->schemes, "+http");
+	const bool bare = url_is_http(url) && strstr(kind->schemes, "+http");
 
 	if (err == ENOTSUP)
 		(void)snprintf(errbuf, CONF_ERR_MAX,

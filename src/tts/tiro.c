@@ -24,13 +24,6 @@ enum { TEXT_MAX_BYTES = 3000 /* characters, to be exact */ };
 
 static const struct vendor_ops tiro_ops;
 
-static bool ends_with(const char *s, const char *end)
-{
-	size_t n = strlen(s), k = strlen(end);
-
-	return n >= k && !strcmp(s + n - k, end);
-}
-
 /** Its voices have one language each, and refuse any other spelling of it */
 static const char *language_code(const struct tts_text *t)
 {
@@ -106,9 +99,9 @@ static int tiro_setup(struct vendor *v)
 	char *base;
 	int err;
 
-	if (ends_with(v->base, "/v1"))
+	if (str_ends(v->base, "/v1"))
 		return setup_token(v);
-	if (ends_with(v->base, "/v0"))
+	if (str_ends(v->base, "/v0"))
 		return 0;
 
 	err = str_printf(&base, "%s/v0", v->base);

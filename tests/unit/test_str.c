@@ -37,6 +37,27 @@ static void test_url_mask_hides_secrets(void **state)
 				    rowv[i].want);
 }
 
+static void test_ends(void **state)
+{
+	(void)state;
+	assert_true(str_ends("base/v1", "/v1"));
+	assert_true(str_ends("/v1", "/v1"));
+	assert_true(str_ends("", ""));
+	assert_false(str_ends("base/v1/", "/v1"));
+	assert_false(str_ends("v1", "/v1"));
+}
+
+static void test_url_is_http(void **state)
+{
+	(void)state;
+	assert_true(url_is_http("http://host"));
+	assert_true(url_is_http("https://host/x"));
+	assert_false(url_is_http(""));
+	assert_false(url_is_http("http:host"));
+	assert_false(url_is_http("openai+https://host"));
+	assert_false(url_is_http("wss://host"));
+}
+
 static void test_utf8(void **state)
 {
 	static const struct {
@@ -144,6 +165,8 @@ int main(void)
 		cmocka_unit_test(test_quotes),
 		cmocka_unit_test(test_wipe),
 		cmocka_unit_test(test_url_mask_hides_secrets),
+		cmocka_unit_test(test_ends),
+		cmocka_unit_test(test_url_is_http),
 		cmocka_unit_test(test_utf8),
 		cmocka_unit_test(test_log_escape),
 		cmocka_unit_test(test_printf_dup),
